@@ -1,0 +1,68 @@
+use std::collections::BTreeSet;
+
+/// Bounds on what a client accepts and keeps. Passing one is an error of its own, never a panic
+/// or a silent cut.
+///
+/// ```
+/// use circlet::codec::Limits;
+/// let limits = Limits { message_bytes: 64 * 1024, ..Limits::default() };
+/// assert_eq!(limits.past_epochs, 5);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest message that is read, in bytes. Default 64 MiB: a Welcome to 100,000 members
+    /// with its tree inside has about 45 MB.
+    pub message_bytes: usize,
+    /// The greatest number of leaves of a tree, blank ones included. Default 2^20.
+    pub leaves: u32,
+    /// The greatest number of proposals in one Commit. Default 65,536.
+    pub proposals: usize,
+    /// The greatest number of extensions in one list. Default 256.
+    pub extensions: usize,
+    /// The greatest number of proposals waiting for a Commit. Default 16,384.
+    pub cached_proposals: usize,
+    /// The greatest number of pre-shared keys in one Commit. Default 256.
+    pub psks: usize,
+    /// How many generations a message may be ahead of its sender's ratchet. Default 10,000.
+    pub generation_jump: u32,
+    /// How many skipped message keys are kept per sender and epoch, the newest. Default 1,000.
+    pub skipped_keys_per_sender: usize,
+    /// How many skipped message keys are kept per group over all its epochs; the oldest are
+    /// dropped first. Default 20,000.
+    pub skipped_keys: usize,
+    /// For how many past epochs late messages can still be read and resumption PSKs are kept
+    /// (RFC 9420 sections 8.6 and 15.3). Default 5.
+    pub past_epochs: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 64 << 20,
+            leaves: 1 << 20,
+            proposals: 65_536,
+            extensions: 256,
+            cached_proposals: 16_384,
+            psks: 256,
+            generation_jump: 10_000,
+            skipped_keys_per_sender: 1_000,
+            skipped_keys: 20_000,
+            past_epochs: 5,
+        }
+    }
+}
+
+/// What a [`Reader`](super::Reader) must know beside the bytes: the limits, and the proposal and
+/// credential types that the application registered.
+///
+/// Bodies of proposals and credentials have no length on the wire. A registered type's body is
+/// one `opaque<V>`; a type that is neither the RFC's nor registered can't be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DecodeContext {
+    /// The bounds.
+    pub limits: Limits,
+    /// Application-defined proposal types whose body is `opaque<V>`.
+    pub proposal_types: BTreeSet<u16>,
+    /// Application-defined credential types whose body is `opaque<V>`.
+    pub credential_types: BTreeSet<u16>,
+}

@@ -1,0 +1,213 @@
+use thiserror::Error;
+
+use crate::codec::{DecodeError, EncodeError};
+use crate::crypto::{CryptoError, HashReference, RngError};
+use crate::identity::{CredentialRejected, SignerError};
+use crate::rules::Violation;
+use crate::storage::StorageError;
+use crate::tree::TreeError;
+
+/// Why an operation failed, by whose fault it is. Whatever it is, the group is as it was before.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A peer broke a rule of RFC 9420.
+    #[error("a peer broke a rule: {0}")]
+    Violation(#[from] Violation),
+    /// A peer sent bytes that are no message.
+    #[error("malformed message: {0}")]
+    Malformed(#[from] DecodeError),
+    /// The message may be sound, but something that it needs is missing here.
+    #[error(transparent)]
+    Unready(#[from] Unready),
+    /// The application's policy or a limit said no.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The caller asked for something that can't be done in this state.
+    #[error(transparent)]
+    Misuse(#[from] Misuse),
+    /// A signing key made no signature.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The provider failed in a way that no peer can cause.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    /// What was read from the store is not what this version writes.
+    #[error("stored data is damaged: {0}")]
+    Damaged(Damaged),
+    /// Something that can't happen did: a bug in this library.
+    #[error("internal error")]
+    Internal,
+}
+
+/// What a message needs that is not here. It may work later, or elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Unready {
+    /// The message is for another group than the one it was given to.
+    #[error("the message is for another group")]
+    OtherGroup,
+    /// The client is in no group with this id.
+    #[error("there is no such group")]
+    UnknownGroup,
+    /// The message is of an epoch that the group has not reached.
+    #[error("the message is of epoch {message}, the group is in epoch {current}")]
+    FutureEpoch {
+        /// The message's epoch.
+        message: u64,
+        /// The group's epoch.
+        current: u64,
+    },
+    /// The message is of an epoch whose keys are no longer kept.
+    #[error("the keys of epoch {message} are gone")]
+    ForgottenEpoch {
+        /// The message's epoch.
+        message: u64,
+    },
+    /// A proposal or Commit is of an epoch that is over: another Commit was first.
+    #[error("the handshake message is of epoch {message}, the group is in epoch {current}")]
+    LateHandshake {
+        /// The message's epoch.
+        message: u64,
+        /// The group's epoch.
+        current: u64,
+    },
+    /// The key of this message was used or dropped: it is a duplicate, or very late.
+    #[error("the message's key is gone: it was read before, or comes too late")]
+    KeyGone,
+    /// A Commit refers to a proposal that was not received.
+    #[error("a Commit refers to a proposal that was not received")]
+    UnknownProposal(HashReference),
+    /// A pre-shared key is not known. Holds its id, or for a resumption PSK the group's id.
+    #[error("a pre-shared key is not known")]
+    UnknownPsk(Vec<u8>),
+    /// A Welcome is for none of the key packages at hand.
+    #[error("the Welcome is for none of the key packages")]
+    UnknownKeyPackage,
+    /// The ratchet tree is not in the GroupInfo and was not given.
+    #[error("the ratchet tree is missing")]
+    RatchetTreeMissing,
+}
+
+/// What policy or a limit does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The application rejected a credential.
+    #[error("a credential was rejected")]
+    Credential,
+    /// The group has as many leaves as the limit allows.
+    #[error("the group has reached its limit of {0} leaves")]
+    Leaves(u32),
+    /// A message is too many generations ahead of its sender's ratchet.
+    #[error("the message is {ahead} generations ahead, over the limit of {limit}")]
+    GenerationJump {
+        /// By how many generations.
+        ahead: u32,
+        /// The limit.
+        limit: u32,
+    },
+    /// As many proposals wait for a Commit as the limit allows.
+    #[error("more than {0} proposals wait for a Commit")]
+    CachedProposals(usize),
+    /// A Commit has more pre-shared keys than the limit allows.
+    #[error("more than {0} pre-shared keys in a Commit")]
+    Psks(usize),
+    /// An external Commit or an external proposal, which this version does not take.
+    #[error("messages from outside of the group are not accepted")]
+    ExternalMessage,
+    /// A group for re-initialization or branching, which this version does not join.
+    #[error("the Welcome continues another group")]
+    Subgroup,
+}
+
+/// What the caller asked for in a state that does not have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// The client is no longer in the group.
+    #[error("the client is no longer a member of the group")]
+    NotMember,
+    /// The group was closed by a ReInit.
+    #[error("the group is closed by a re-initialization")]
+    Reinitialized,
+    /// A Commit is staged already: confirm or discard it first.
+    #[error("a Commit is staged already")]
+    CommitStaged,
+    /// No such Commit is staged: it was confirmed, discarded or overtaken.
+    #[error("the staged Commit is gone")]
+    CommitGone,
+    /// Valid proposals wait: they must be committed before application data is sent (RFC 9420
+    /// section 12.4).
+    #[error("proposals wait for a Commit")]
+    ProposalsPending,
+    /// The state went on since the step was computed.
+    #[error("the group has changed since")]
+    Stale,
+    /// No member has this leaf.
+    #[error("no member has this leaf")]
+    NoSuchMember,
+    /// The client is a member of a group with this id already.
+    #[error("the client is in a group with this id already")]
+    GroupExists,
+    /// The store holds a client already, or none where one was to be opened.
+    #[error("the store holds no client, or another one")]
+    WrongStore,
+    /// The signer's key is not the one of the member's leaf.
+    #[error("the signing key is not the member's")]
+    WrongSigner,
+    /// Every generation of the sender's ratchet is used: a Commit has to begin a new epoch.
+    #[error("no message keys are left in this epoch")]
+    RatchetExhausted,
+    /// An exporter was asked for more than 255 × Nh or 65,535 bytes.
+    #[error("the requested length is too long")]
+    ExportLength,
+}
+
+/// What is wrong with a stored row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Damaged {
+    /// A row is missing.
+    #[error("a row is missing")]
+    Missing,
+    /// A row can't be read.
+    #[error("a row can't be read")]
+    Unreadable,
+    /// A row is of a version that this library does not know.
+    #[error("a row is of unknown version {0}")]
+    Version(u8),
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Self::Crypto(CryptoError::Encode(error))
+    }
+}
+
+impl From<RngError> for Error {
+    fn from(error: RngError) -> Self {
+        Self::Crypto(CryptoError::Rng(error))
+    }
+}
+
+impl From<CredentialRejected> for Error {
+    fn from(CredentialRejected: CredentialRejected) -> Self {
+        Self::Refused(Refused::Credential)
+    }
+}
+
+impl From<TreeError> for Error {
+    fn from(error: TreeError) -> Self {
+        match error {
+            TreeError::Violation(violation) => Self::Violation(violation),
+            TreeError::Decode(error) => Self::Malformed(error),
+            TreeError::Crypto(error) => Self::Crypto(error),
+            TreeError::TooManyLeaves { limit } => Self::Refused(Refused::Leaves(limit)),
+            _ => Self::Internal,
+        }
+    }
+}
