@@ -1,0 +1,129 @@
+//! Encodings of Edwards points and of EdDSA signatures (RFC 8032 sections 5.1 and 5.2).
+
+use super::number::is_below_le;
+
+/// What the encodings of one curve are held to.
+pub(super) struct Curve {
+    /// Length of a point and of a scalar.
+    length: usize,
+    /// The field's prime, little-endian, as long as an encoding.
+    prime: &'static [u8],
+    /// The order of the group's large subgroup, little-endian, as long as an encoding.
+    order: &'static [u8],
+    /// The y of every point of small order, little-endian, in canonical form.
+    small_order: &'static [&'static [u8]],
+}
+
+impl Curve {
+    /// Whether this is the canonical encoding of a y, and not that of a point of small order.
+    /// Whether an x belongs to it is not looked at. The two points whose x is zero are of small
+    /// order, which disposes of the sign of zero.
+    pub(super) fn is_encoding(&self, point: &[u8]) -> bool {
+        if point.len() != self.length {
+            return false;
+        }
+        let mut y = point.to_vec();
+        if let Some(last) = y.last_mut() {
+            // The sign of x.
+            *last &= 0x7f;
+        }
+        is_below_le(&y, self.prime) && !self.small_order.contains(&&*y)
+    }
+
+    /// Whether this is R with the form of a key, and S below the order.
+    pub(super) fn is_signature(&self, signature: &[u8]) -> bool {
+        signature
+            .split_at_checked(self.length)
+            .is_some_and(|(r, s)| self.is_encoding(r) && is_below_le(s, self.order))
+    }
+}
+
+/// Whether a point with this encoding is on the curve.
+pub(super) fn is_ed25519_point(encoding: &[u8]) -> bool {
+    curve25519_dalek::edwards::CompressedEdwardsY::from_slice(encoding)
+        .is_ok_and(|point| point.decompress().is_some())
+}
+
+/// Whether a point with this encoding is on the curve.
+#[cfg(feature = "curve448")]
+pub(super) fn is_ed448_point(encoding: &[u8]) -> bool {
+    crrl::ed448::Point::decode(encoding).is_some()
+}
+
+pub(super) const ED25519: Curve = Curve {
+    length: 32,
+    prime: &P25519,
+    order: &L25519,
+    small_order: &[&[0; 32], &one::<32>(), &minus_one(P25519), &Y8, &MINUS_Y8],
+};
+
+/// The curve's cofactor is 4: the neutral point, (0, -1), and the two with y = 0.
+pub(super) const ED448: Curve = Curve {
+    length: 57,
+    prime: &P448,
+    order: &L448,
+    small_order: &[&[0; 57], &one::<57>(), &minus_one(P448)],
+};
+
+const fn one<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    if let Some(first) = bytes.first_mut() {
+        *first = 1;
+    }
+    bytes
+}
+
+/// Of an odd prime, so that nothing is borrowed.
+const fn minus_one<const N: usize>(mut prime: [u8; N]) -> [u8; N] {
+    if let Some(first) = prime.first_mut() {
+        *first -= 1;
+    }
+    prime
+}
+
+/// 2^255 - 19.
+#[rustfmt::skip]
+const P25519: [u8; 32] = [
+    0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+];
+
+/// 2^252 + 27742317777372353535851937790883648493.
+#[rustfmt::skip]
+const L25519: [u8; 32] = [
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x10,
+];
+
+/// The y of two points of order 8.
+#[rustfmt::skip]
+const Y8: [u8; 32] = [
+    0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+    0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+];
+
+/// The y of the other two.
+#[rustfmt::skip]
+const MINUS_Y8: [u8; 32] = [
+    0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+    0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+];
+
+/// 2^448 - 2^224 - 1.
+#[rustfmt::skip]
+const P448: [u8; 57] = [
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00,
+];
+
+/// 2^446 - 13818066809895115352007386748515426880336692474882178609894547503885.
+#[rustfmt::skip]
+const L448: [u8; 57] = [
+    0xf3, 0x44, 0x58, 0xab, 0x92, 0xc2, 0x78, 0x23, 0x55, 0x8f, 0xc5, 0x8d, 0x72, 0xc2, 0x6c, 0x21,
+    0x90, 0x36, 0xd6, 0xae, 0x49, 0xdb, 0x4e, 0xc4, 0xe9, 0x23, 0xca, 0x7c, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f, 0x00,
+];
+
