@@ -1,0 +1,83 @@
+use thiserror::Error;
+
+use super::Credential;
+use crate::crypto::SignaturePublicKey;
+
+/// The application does not accept a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the credential was rejected")]
+pub struct CredentialRejected;
+
+/// What a credential is presented for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CredentialUse {
+    /// It is one's own, for a new group or key package.
+    Own,
+    /// A member of a group that one joins has it.
+    Join,
+    /// A new member is added with it.
+    Add,
+    /// A member updates its leaf by a proposal.
+    Update,
+    /// A committer updates its own leaf in its path.
+    Commit,
+    /// An external sender gets it in the group's extensions.
+    ExternalSender,
+}
+
+/// One question to the application's Authentication Service (RFC 9420 section 5.3.1).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct CredentialCheck<'a> {
+    /// The credential.
+    pub credential: &'a Credential,
+    /// The key that it is presented with.
+    pub signature_key: &'a SignaturePublicKey,
+    /// The credential and key that it replaces, where a member changes its own.
+    pub replaced: Option<(&'a Credential, &'a SignaturePublicKey)>,
+    /// The group, if there is one yet.
+    pub group_id: Option<&'a [u8]>,
+    /// Why it is asked.
+    pub reason: CredentialUse,
+}
+
+impl<'a> CredentialCheck<'a> {
+    /// A question about a credential that replaces none.
+    #[must_use]
+    pub fn new(
+        credential: &'a Credential,
+        signature_key: &'a SignaturePublicKey,
+        reason: CredentialUse,
+    ) -> Self {
+        Self { credential, signature_key, replaced: None, group_id: None, reason }
+    }
+}
+
+/// The application's judgement of credentials: its Authentication Service, or a way to it.
+pub trait CredentialValidator: Send + Sync {
+    /// Whether the credential is valid for its key, and, where it replaces one, a valid successor
+    /// of it.
+    ///
+    /// # Errors
+    /// It is not.
+    fn validate(&self, check: &CredentialCheck<'_>) -> Result<(), CredentialRejected>;
+}
+
+/// Accepts every basic credential; a member that changes its own keeps its identity. Other types
+/// are rejected.
+///
+/// A basic credential proves nothing: whoever delivers key packages says who is who. Use a
+/// validator of your own where that is not enough.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BasicValidator;
+
+impl CredentialValidator for BasicValidator {
+    fn validate(&self, check: &CredentialCheck<'_>) -> Result<(), CredentialRejected> {
+        let identity = check.credential.identity().ok_or(CredentialRejected)?;
+        match check.replaced {
+            Some((old, _)) if old.identity() != Some(identity) => Err(CredentialRejected),
+            _ => Ok(()),
+        }
+    }
+}

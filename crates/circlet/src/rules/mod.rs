@@ -1,0 +1,9 @@
+//! Every validity rule of RFC 9420, one small function each, named after what it demands and
+//! carrying its id from the conformance table.
+
+pub(crate) mod leaf;
+pub(crate) mod proposals;
+pub(crate) mod tree;
+mod violation;
+
+pub use violation::Violation;

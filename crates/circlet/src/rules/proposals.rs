@@ -1,0 +1,175 @@
+//! Proposals and lists of them (RFC 9420 sections 12.1, 12.2 and 12.4).
+
+use std::collections::BTreeSet;
+
+use super::Violation;
+use super::leaf::ensure;
+use crate::crypto::{HashReference, Suite};
+use crate::message::{Proposal, Sender};
+use crate::schedule::{PreSharedKeyId, Psk, ResumptionPskUsage};
+use crate::tree::{LeafIndex, MLS10, ProposalType, RatchetTree};
+
+/// A proposal of a Commit, wherever it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    /// Who proposed it: the committer, if it is in the Commit by value.
+    pub(crate) sender: Sender,
+    pub(crate) proposal: Proposal,
+    /// Its reference, if it is in the Commit by reference.
+    pub(crate) reference: Option<HashReference>,
+}
+
+/// A list of proposals that a Commit of this committer may have: everything that can be said
+/// before the list is applied (section 12.2).
+pub(crate) fn check_list(
+    list: &[Resolved],
+    committer: LeafIndex,
+    tree: &RatchetTree,
+    suite: &Suite,
+) -> Result<(), Violation> {
+    for item in list {
+        check_proposal(item, tree, suite)?;
+    }
+    ensure_references_differ(list)?;
+    ensure_committer_stays(list, committer)?;
+    ensure_each_leaf_changes_once(list)?;
+    ensure_psks_differ(list)?;
+    ensure_one_group_context_extensions(list)?;
+    ensure_reinit_is_alone(list)?;
+    ensure_no_external_init(list)
+}
+
+/// What each proposal must be by itself, in a member's Commit or sent alone (section 12.1).
+pub(crate) fn check_proposal(
+    item: &Resolved,
+    tree: &RatchetTree,
+    suite: &Suite,
+) -> Result<(), Violation> {
+    ensure_type_is_supported(&item.proposal, tree)?;
+    match &item.proposal {
+        Proposal::Update(_) => ensure_member_updates(item.sender, tree),
+        Proposal::Remove(removed) => ensure_removed_is_member(*removed, tree),
+        Proposal::PreSharedKey(id) => {
+            ensure_psk_usage(id)?;
+            ensure_psk_nonce(id, suite)
+        }
+        Proposal::ReInit(reinit) => ensure(reinit.version >= MLS10, Violation::ReInitVersion),
+        _ => Ok(()),
+    }
+}
+
+/// V-12.1.2-02: only a member updates, and only its own leaf.
+fn ensure_member_updates(sender: Sender, tree: &RatchetTree) -> Result<(), Violation> {
+    let member = matches!(sender, Sender::Member(leaf) if tree.leaf(leaf).is_some());
+    ensure(member, Violation::ExternalUpdate)
+}
+
+/// V-12.1.3-01: a Remove names a member.
+fn ensure_removed_is_member(removed: LeafIndex, tree: &RatchetTree) -> Result<(), Violation> {
+    ensure(tree.leaf(removed).is_some(), Violation::RemoveOfBlank)
+}
+
+/// V-12.1.4-01, V-11.2-03 and V-11.3-03: re-initialization and branching have their own places.
+fn ensure_psk_usage(id: &PreSharedKeyId) -> Result<(), Violation> {
+    let usual = match &id.psk {
+        Psk::External { .. } => true,
+        Psk::Resumption { usage, .. } => *usage == ResumptionPskUsage::Application,
+    };
+    ensure(usual, Violation::PskUsage)
+}
+
+/// V-12.1.4-02: the nonce has the length of the KDF's output.
+fn ensure_psk_nonce(id: &PreSharedKeyId, suite: &Suite) -> Result<(), Violation> {
+    ensure(id.psk_nonce.len() == suite.secret_length(), Violation::PskNonce)
+}
+
+/// V-12.2-15: a proposal that is not of the RFC itself is supported by every member. Judged
+/// before the Commit is applied; members that leave are looked at where the list is applied.
+fn ensure_type_is_supported(proposal: &Proposal, tree: &RatchetTree) -> Result<(), Violation> {
+    let kind = proposal.proposal_type();
+    let supported = kind.is_default() || tree.proposal_support(kind) == tree.member_count();
+    ensure(supported, Violation::ProposalTypeNotSupported)
+}
+
+/// V-12.2-18: no proposal is referred to twice.
+fn ensure_references_differ(list: &[Resolved]) -> Result<(), Violation> {
+    let mut seen = BTreeSet::new();
+    let mut references = list.iter().filter_map(|item| item.reference.as_ref());
+    ensure(references.all(|reference| seen.insert(reference)), Violation::ReferenceTwice)
+}
+
+/// V-12.2-03 and V-12.2-04: the committer neither updates nor removes itself.
+fn ensure_committer_stays(list: &[Resolved], committer: LeafIndex) -> Result<(), Violation> {
+    for item in list {
+        match &item.proposal {
+            Proposal::Update(_) if item.sender == Sender::Member(committer) => {
+                return Err(Violation::CommitterUpdates);
+            }
+            Proposal::Remove(removed) if *removed == committer => {
+                return Err(Violation::CommitterRemoved);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// V-12.2-05: at most one Update or Remove of each leaf.
+fn ensure_each_leaf_changes_once(list: &[Resolved]) -> Result<(), Violation> {
+    let mut seen = BTreeSet::new();
+    let mut leaves = list.iter().filter_map(|item| match (&item.proposal, item.sender) {
+        (Proposal::Update(_), Sender::Member(leaf)) => Some(leaf),
+        (Proposal::Remove(removed), _) => Some(*removed),
+        _ => None,
+    });
+    ensure(leaves.all(|leaf| seen.insert(leaf)), Violation::LeafTwice)
+}
+
+/// V-12.2-09 and V-12.2-10: no PreSharedKeyID twice, its nonce included.
+fn ensure_psks_differ(list: &[Resolved]) -> Result<(), Violation> {
+    let mut seen = BTreeSet::new();
+    let mut ids = list.iter().filter_map(|item| match &item.proposal {
+        Proposal::PreSharedKey(id) => Some(id),
+        _ => None,
+    });
+    ensure(ids.all(|id| seen.insert(id)), Violation::PskTwice)
+}
+
+/// V-12.2-11: at most one GroupContextExtensions.
+fn ensure_one_group_context_extensions(list: &[Resolved]) -> Result<(), Violation> {
+    let count = count(list, ProposalType::GROUP_CONTEXT_EXTENSIONS);
+    ensure(count <= 1, Violation::GroupContextExtensionsTwice)
+}
+
+/// V-12.2-12: a ReInit stands alone.
+fn ensure_reinit_is_alone(list: &[Resolved]) -> Result<(), Violation> {
+    let alone = count(list, ProposalType::REINIT) == 0 || list.len() == 1;
+    ensure(alone, Violation::ReInitNotAlone)
+}
+
+/// V-12.2-14 and V-12.1.6-01: ExternalInit belongs to external Commits.
+fn ensure_no_external_init(list: &[Resolved]) -> Result<(), Violation> {
+    let none = count(list, ProposalType::EXTERNAL_INIT) == 0;
+    ensure(none, Violation::ExternalInitInMemberCommit)
+}
+
+fn count(list: &[Resolved], kind: ProposalType) -> usize {
+    list.iter().filter(|item| item.proposal.proposal_type() == kind).count()
+}
+
+/// V-12.4-04 and V-12.4-05: a Commit needs a path unless all it has is of types that do without
+/// (sections 12.4 and 17.4).
+pub(crate) fn path_required(list: &[Resolved]) -> bool {
+    let does_without = |item: &Resolved| {
+        matches!(
+            item.proposal,
+            Proposal::Add(_) | Proposal::PreSharedKey(_) | Proposal::ReInit(_)
+        )
+    };
+    list.is_empty() || !list.iter().all(does_without)
+}
+
+/// V-12.4.2-06: the path is there where it is needed.
+pub(crate) fn ensure_path(list: &[Resolved], has_path: bool) -> Result<(), Violation> {
+    ensure(has_path || !path_required(list), Violation::PathMissing)
+}

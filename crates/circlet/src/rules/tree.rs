@@ -1,0 +1,157 @@
+//! Rules about a whole ratchet tree, as a joiner checks it.
+
+use std::collections::BTreeMap;
+
+use super::Violation;
+use crate::crypto::{HpkePublicKey, Suite};
+use crate::tree::{
+    LeafIndex, NodeIndex, OriginalHashes, ParentNode, RatchetTree, TreeError, parent_hash_field,
+};
+
+/// Every rule that concerns the tree as a whole: all that a joiner checks (RFC 9420 section
+/// 12.4.3.1) but the tree hash and what is inside of the leaves. Takes about n log n steps for any
+/// tree.
+pub(crate) fn check_tree(tree: &RatchetTree, suite: &Suite) -> Result<(), TreeError> {
+    check_encryption_keys(tree)?;
+    check_signature_keys(tree)?;
+    for (node, parent) in tree.parents() {
+        check_unmerged_order(parent)?;
+        check_unmerged_places(tree, node, parent)?;
+        check_unmerged_between(tree, node, parent)?;
+    }
+    let mut hashes = OriginalHashes::new(tree, suite);
+    for (node, parent) in tree.parents() {
+        check_root_parent_hash(tree, node, parent)?;
+        check_parent_hash(tree, node, parent, &mut hashes)?;
+    }
+    Ok(())
+}
+
+/// V-12.2-16 and V-12.4.3.1-17: no two leaves have the same encryption key, and no parent has one
+/// that is elsewhere in the tree. O(1) for a valid tree.
+pub(crate) fn check_encryption_keys(tree: &RatchetTree) -> Result<(), Violation> {
+    if !tree.has_repeated_encryption_key() {
+        return Ok(());
+    }
+    let mut owners: BTreeMap<&HpkePublicKey, bool> = BTreeMap::new();
+    for (_, leaf) in tree.members() {
+        owners.insert(&leaf.encryption_key, true);
+    }
+    let mut parents = tree.parents().map(|(_, parent)| &parent.encryption_key);
+    match parents.any(|key| owners.insert(key, false).is_some()) {
+        true => Err(Violation::ParentKeyReused),
+        false => Err(Violation::DuplicateEncryptionKey),
+    }
+}
+
+/// V-7.3-13: no two members have the same signature key. O(1).
+pub(crate) fn check_signature_keys(tree: &RatchetTree) -> Result<(), Violation> {
+    match tree.has_repeated_signature_key() {
+        true => Err(Violation::DuplicateSignatureKey),
+        false => Ok(()),
+    }
+}
+
+/// V-7.1-01: unmerged leaves are in ascending order, none twice.
+fn check_unmerged_order(parent: &ParentNode) -> Result<(), Violation> {
+    match parent.unmerged_leaves.is_sorted_by(|a, b| a < b) {
+        true => Ok(()),
+        false => Err(Violation::UnmergedLeavesOrder),
+    }
+}
+
+/// V-12.4.3.1-15: every unmerged leaf is a member below the node.
+fn check_unmerged_places(
+    tree: &RatchetTree,
+    node: NodeIndex,
+    parent: &ParentNode,
+) -> Result<(), Violation> {
+    let below = |leaf: &LeafIndex| {
+        leaf.node().is_some_and(|leaf| node.contains(leaf)) && tree.leaf(*leaf).is_some()
+    };
+    match parent.unmerged_leaves.iter().all(below) {
+        true => Ok(()),
+        false => Err(Violation::UnmergedLeafMisplaced),
+    }
+}
+
+/// V-12.4.3.1-16: every parent between an unmerged leaf and the node lists the leaf too.
+///
+/// The leaf is in the resolution of the node's child if and only if the next parent on the way
+/// down, if there is one, lists it; what that parent lists is checked in its own turn.
+fn check_unmerged_between(
+    tree: &RatchetTree,
+    node: NodeIndex,
+    parent: &ParentNode,
+) -> Result<(), Violation> {
+    if parent.unmerged_leaves.is_empty() {
+        return Ok(());
+    }
+    let children = [node.left(), node.right()].into_iter().flatten();
+    let mut reached: Vec<NodeIndex> = children.flat_map(|child| tree.resolution(child)).collect();
+    reached.sort_unstable();
+    let listed =
+        |leaf: &LeafIndex| leaf.node().is_some_and(|leaf| reached.binary_search(&leaf).is_ok());
+    match parent.unmerged_leaves.iter().all(listed) {
+        true => Ok(()),
+        false => Err(Violation::UnmergedLeafSkipped),
+    }
+}
+
+/// V-7.9-01: the root has nothing above it to hash.
+fn check_root_parent_hash(
+    tree: &RatchetTree,
+    node: NodeIndex,
+    parent: &ParentNode,
+) -> Result<(), Violation> {
+    match node == tree.width().root() && !parent.parent_hash.is_empty() {
+        true => Err(Violation::ParentHash),
+        false => Ok(()),
+    }
+}
+
+/// V-7.9-02, V-7.9-03 and V-7.9-06: exactly one node below a parent has the parent's hash as its
+/// `parent_hash`. As this holds for every parent, each ends exactly one chain, which begins at a
+/// leaf that a Commit set.
+fn check_parent_hash<'a>(
+    tree: &'a RatchetTree,
+    node: NodeIndex,
+    parent: &'a ParentNode,
+    hashes: &mut OriginalHashes<'a>,
+) -> Result<(), TreeError> {
+    let (Some(left), Some(right)) = (node.left(), node.right()) else {
+        return Err(TreeError::NoSuchNode(node));
+    };
+    let mut chains = 0;
+    for (child, sibling) in [(left, right), (right, left)] {
+        let Some(below) = set_together(tree, parent, child) else { continue };
+        let Some(field) = parent_hash_field(tree, below) else { continue };
+        if hashes.parent_hash(parent, sibling)?.as_bytes() == field {
+            chains += 1;
+        }
+    }
+    match chains {
+        1 => Ok(()),
+        _ => Err(Violation::ParentHash.into()),
+    }
+}
+
+/// V-7.9-04: the node in the resolution of a child that is not among the parent's unmerged leaves,
+/// if there is exactly one and all of the parent's unmerged leaves below the child are in that
+/// resolution.
+fn set_together(tree: &RatchetTree, parent: &ParentNode, child: NodeIndex) -> Option<NodeIndex> {
+    let unmerged = &parent.unmerged_leaves;
+    let (mut other, mut found) = (None, 0);
+    for node in tree.resolution(child) {
+        match node.leaf() {
+            Some(leaf) if unmerged.binary_search(&leaf).is_ok() => found += 1,
+            _ if other.is_some() => return None,
+            _ => other = Some(node),
+        }
+    }
+    let below = |leaf: &&LeafIndex| leaf.node().is_some_and(|leaf| child.contains(leaf));
+    match unmerged.iter().filter(below).count() == found {
+        true => other,
+        false => None,
+    }
+}

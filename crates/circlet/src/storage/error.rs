@@ -1,0 +1,27 @@
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// A precondition of a batch did not hold: another writer was first. Nothing was changed.
+    #[error("another writer changed the row first")]
+    Conflict,
+    /// Somebody else has the store open, and it has room for one.
+    #[error("the store is in use")]
+    InUse,
+    /// The store is of a later version, or not one of this library's if there is no number.
+    #[error("unknown format of the store: {0:?}")]
+    UnknownFormat(Option<u64>),
+    /// The store is damaged: what it holds is not what was written. Nothing was changed.
+    #[error("the store is damaged")]
+    Corrupted,
+    /// The medium failed and nothing was changed.
+    #[error("storage failed: {0}")]
+    Failed(Arc<dyn std::error::Error + Send + Sync>),
+    /// The medium failed while a batch was written: it may or may not have been applied.
+    #[error("storage failed and the outcome of the write is unknown: {0}")]
+    Unknown(Arc<dyn std::error::Error + Send + Sync>),
+}

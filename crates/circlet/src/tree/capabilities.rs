@@ -1,0 +1,64 @@
+use super::{ExtensionType, ProposalType};
+use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
+use crate::crypto::CipherSuite;
+use crate::identity::CredentialType;
+
+/// The protocol version of RFC 9420.
+pub const MLS10: u16 = 1;
+
+/// What a member supports (RFC 9420 section 7.2). Values that nobody knows are kept and ignored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Capabilities {
+    /// Protocol versions.
+    pub versions: Vec<u16>,
+    /// Cipher suites.
+    pub cipher_suites: Vec<CipherSuite>,
+    /// Extension types beside the default ones.
+    pub extensions: Vec<ExtensionType>,
+    /// Proposal types beside the default ones.
+    pub proposals: Vec<ProposalType>,
+    /// Credential types.
+    pub credentials: Vec<CredentialType>,
+}
+
+impl Capabilities {
+    /// Whether extensions of this type can be used: default ones always.
+    #[must_use]
+    pub fn has_extension(&self, extension_type: ExtensionType) -> bool {
+        extension_type.is_default() || self.extensions.contains(&extension_type)
+    }
+
+    /// Whether proposals of this type can be used: default ones always.
+    #[must_use]
+    pub fn has_proposal(&self, proposal_type: ProposalType) -> bool {
+        proposal_type.is_default() || self.proposals.contains(&proposal_type)
+    }
+
+    /// Whether credentials of this type can be used.
+    #[must_use]
+    pub fn has_credential(&self, credential_type: CredentialType) -> bool {
+        self.credentials.contains(&credential_type)
+    }
+}
+
+impl Encode for Capabilities {
+    fn encode(&self, writer: &mut Writer) {
+        writer.vector(&self.versions);
+        writer.vector(&self.cipher_suites);
+        writer.vector(&self.extensions);
+        writer.vector(&self.proposals);
+        writer.vector(&self.credentials);
+    }
+}
+
+impl Decode for Capabilities {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            versions: reader.vector()?,
+            cipher_suites: reader.vector()?,
+            extensions: reader.vector()?,
+            proposals: reader.vector()?,
+            credentials: reader.vector()?,
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! The ratchet tree (RFC 9420 sections 4 and 7): indices, nodes, the persistent tree with its
+//! cached hashes, parent hashes, update paths and the wire form.
+
+mod blank;
+mod capabilities;
+mod error;
+mod extension;
+mod hash;
+mod in_use;
+mod index;
+mod leaf_node;
+mod parent_hash;
+mod parent_node;
+mod path;
+mod ratchet_tree;
+mod stored;
+mod subtree;
+mod wire;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use capabilities::{Capabilities, MLS10};
+pub use error::TreeError;
+pub use extension::{
+    Extension, ExtensionType, Extensions, ExternalSender, ProposalType, RequiredCapabilities,
+};
+pub use index::{LeafIndex, NodeIndex, TreeWidth};
+pub use leaf_node::{LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition, Lifetime};
+pub(crate) use parent_hash::{OriginalHashes, parent_hash_field};
+pub use parent_node::ParentNode;
+pub use path::PathNode;
+pub use ratchet_tree::RatchetTree;
+pub use stored::{StoredContent, StoredNode};
