@@ -1,0 +1,221 @@
+use std::collections::BTreeSet;
+
+use crate::error::Error;
+use crate::identity::CredentialUse;
+use crate::message::{KeyPackage, Proposal, ReInit, Sender};
+use crate::rules::leaf::{
+    Requirements, check_key_package, check_leaf, check_membership, ensure_group_context_extensions,
+    ensure_lifetime, ensure_members_meet, ensure_update_leaf,
+};
+use crate::rules::proposals::Resolved;
+use crate::rules::Violation;
+use crate::schedule::PreSharedKeyId;
+use crate::tree::{
+    Extensions, LeafIndex, LeafNode, LeafPosition, RatchetTree, RequiredCapabilities,
+};
+
+use super::step::NextEpoch;
+use super::{EpochState, FormerMember, GroupState, ReviewItem};
+
+/// A list of proposals, applied (section 12.3).
+#[derive(Debug)]
+pub(super) struct Applied {
+    /// The tree with them, still without the Commit's path.
+    pub(super) tree: RatchetTree,
+    /// The group's extensions with them.
+    pub(super) extensions: Extensions,
+    pub(super) required: Option<RequiredCapabilities>,
+    extensions_changed: bool,
+    pub(super) added: Vec<(LeafIndex, KeyPackage)>,
+    pub(super) updated: Vec<LeafIndex>,
+    pub(super) removed: Vec<LeafIndex>,
+    /// In the order of the list.
+    pub(super) psks: Vec<PreSharedKeyId>,
+    pub(super) reinit: Option<ReInit>,
+    /// What is new to this client: proposals by reference were judged when they were received.
+    pub(super) items: Vec<ReviewItem>,
+}
+
+impl GroupState {
+    /// Applies a list that [`check_list`](crate::rules::proposals::check_list) has passed, in the
+    /// order of section 12.3: extensions, Updates, Removes, Adds.
+    pub(super) fn apply_list(
+        &self,
+        list: &[Resolved],
+        now: Option<u64>,
+    ) -> Result<Applied, Error> {
+        let mut applied = self.apply_extensions(list)?;
+        for item in list {
+            if let (Proposal::Update(leaf), Sender::Member(sender)) = (&item.proposal, item.sender)
+            {
+                self.apply_update(&mut applied, sender, leaf, item.reference.is_none())?;
+            }
+        }
+        for item in list {
+            if let Proposal::Remove(removed) = &item.proposal {
+                applied.tree.remove(*removed)?;
+                applied.removed.push(*removed);
+            }
+        }
+        for item in list {
+            if let Proposal::Add(key_package) = &item.proposal {
+                let by_value = item.reference.is_none();
+                self.apply_add(&mut applied, key_package, by_value.then_some(now).flatten())?;
+                if by_value {
+                    applied.items.push(item_of(&key_package.leaf_node, CredentialUse::Add));
+                }
+            }
+        }
+        applied.psks = list.iter().filter_map(psk_of).cloned().collect();
+        Ok(applied)
+    }
+
+    fn apply_extensions(&self, list: &[Resolved]) -> Result<Applied, Error> {
+        let mut extensions = self.epoch.context.extensions.clone();
+        let mut extensions_changed = false;
+        let mut reinit = None;
+        let mut items = Vec::new();
+        for item in list {
+            match &item.proposal {
+                Proposal::GroupContextExtensions(new) => {
+                    ensure_group_context_extensions(new)?;
+                    let senders = new.external_senders(&self.settings.context)?;
+                    items.extend(senders.into_iter().flatten().map(|sender| ReviewItem {
+                        credential: sender.credential,
+                        signature_key: sender.signature_key,
+                        replaced: None,
+                        reason: CredentialUse::ExternalSender,
+                    }));
+                    extensions = new.clone();
+                    extensions_changed = true;
+                }
+                Proposal::ReInit(parameters) => reinit = Some(parameters.clone()),
+                _ => {}
+            }
+        }
+        Ok(Applied {
+            tree: self.epoch.tree.clone(),
+            required: extensions.required_capabilities(&self.settings.context)?,
+            extensions,
+            extensions_changed,
+            added: Vec::new(),
+            updated: Vec::new(),
+            removed: Vec::new(),
+            psks: Vec::new(),
+            reinit,
+            items,
+        })
+    }
+
+    fn apply_update(
+        &self,
+        applied: &mut Applied,
+        sender: LeafIndex,
+        leaf: &LeafNode,
+        by_value: bool,
+    ) -> Result<(), Error> {
+        let old = self.epoch.tree.leaf(sender).ok_or(Violation::ExternalUpdate)?;
+        ensure_update_leaf(leaf, old)?;
+        check_leaf(leaf, self.position(sender), applied.requirements(&self.settings))?;
+        if by_value {
+            applied.items.push(replacing(leaf, old, CredentialUse::Update));
+        }
+        applied.tree.update(sender, leaf.clone())?;
+        applied.updated.push(sender);
+        Ok(())
+    }
+
+    fn apply_add(
+        &self,
+        applied: &mut Applied,
+        key_package: &KeyPackage,
+        now: Option<u64>,
+    ) -> Result<(), Error> {
+        check_key_package(key_package, applied.requirements(&self.settings))?;
+        if let Some(now) = now {
+            ensure_lifetime(&key_package.leaf_node, now)?;
+        }
+        let limit = self.settings.limits().leaves;
+        let leaf = applied.tree.add(key_package.leaf_node.clone(), limit)?;
+        applied.added.push((leaf, key_package.clone()));
+        Ok(())
+    }
+
+    pub(super) fn position(&self, leaf_index: LeafIndex) -> LeafPosition<'_> {
+        LeafPosition { group_id: self.group_id().as_bytes(), leaf_index }
+    }
+
+    /// What changes with this epoch for those who ask about the one before.
+    pub(super) fn next_epoch(
+        &self,
+        epoch: EpochState,
+        changed: &BTreeSet<LeafIndex>,
+        reinitialized: bool,
+    ) -> NextEpoch {
+        let former = changed.iter().filter_map(|leaf| {
+            let before = self.epoch.tree.leaf(*leaf).map(owner_of);
+            let after = epoch.tree.leaf(*leaf).map(owner_of);
+            (before != after).then_some((*leaf, before))
+        });
+        NextEpoch { former: former.collect(), epoch, reinitialized }
+    }
+}
+
+impl Applied {
+    pub(super) fn requirements<'a>(&'a self, settings: &'a super::Settings) -> Requirements<'a> {
+        Requirements {
+            suite: &settings.suite,
+            extensions: &self.extensions,
+            required: self.required.as_ref(),
+        }
+    }
+
+    /// The leaves that are not as they were, the committer's among them if it has a path.
+    pub(super) fn changed(&self, committer: Option<LeafIndex>) -> BTreeSet<LeafIndex> {
+        let added = self.added.iter().map(|(leaf, _)| *leaf);
+        added
+            .chain(self.updated.iter().copied())
+            .chain(self.removed.iter().copied())
+            .chain(committer)
+            .collect()
+    }
+
+    /// What can only be said of the tree with the path in it (sections 7.3, 12.1.7 and 12.2).
+    pub(super) fn check_outcome(&self, changed: &BTreeSet<LeafIndex>) -> Result<(), Violation> {
+        check_membership(&self.tree, changed.iter().filter_map(|leaf| self.tree.leaf(*leaf)))?;
+        if self.extensions_changed {
+            ensure_members_meet(&self.tree, &self.extensions, self.required.as_ref())?;
+        }
+        Ok(())
+    }
+}
+
+/// The question about a leaf that replaces another.
+pub(super) fn replacing(new: &LeafNode, old: &LeafNode, reason: CredentialUse) -> ReviewItem {
+    let replaced = Some((old.credential.clone(), old.signature_key.clone()));
+    ReviewItem { replaced, ..item_of(new, reason) }
+}
+
+/// The question about a leaf that replaces none.
+pub(super) fn item_of(leaf: &LeafNode, reason: CredentialUse) -> ReviewItem {
+    ReviewItem {
+        credential: leaf.credential.clone(),
+        signature_key: leaf.signature_key.clone(),
+        replaced: None,
+        reason,
+    }
+}
+
+fn owner_of(leaf: &LeafNode) -> FormerMember {
+    FormerMember {
+        credential: leaf.credential.clone(),
+        signature_key: leaf.signature_key.clone(),
+    }
+}
+
+fn psk_of(item: &Resolved) -> Option<&PreSharedKeyId> {
+    match &item.proposal {
+        Proposal::PreSharedKey(id) => Some(id),
+        _ => None,
+    }
+}

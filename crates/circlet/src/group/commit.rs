@@ -1,0 +1,283 @@
+use crate::codec::Encode;
+use crate::crypto::{Rng, Secret, Suite};
+use crate::error::{Error, Misuse};
+use crate::identity::Signer;
+use crate::message::{
+    Commit, Content, EncryptedGroupSecrets, GroupSecrets, MlsMessage, Proposal, ProposalOrRef,
+    Sender, Welcome,
+};
+use crate::rules::proposals::{Resolved, check_list, path_required};
+use crate::rules::leaf::ensure_lifetime;
+use crate::schedule::PreSharedKeyId;
+
+use super::apply::Applied;
+use super::info::sign_group_info;
+use super::path::NewPath;
+use super::process::{Advance, added_nodes};
+use super::step::{Change, NextEpoch};
+use super::{CommitOutcome, Framing, GroupState, Judge, Step};
+
+/// What a Commit shall do.
+#[derive(Clone, Debug)]
+pub struct CommitRequest {
+    /// Proposals that the Commit has by value, in this order. None of them is an Update.
+    pub by_value: Vec<Proposal>,
+    /// Whether the proposals that wait go into the Commit by reference, before those by value:
+    /// all that are valid together. RFC 9420 section 12.4 says that they should.
+    pub by_reference: bool,
+    /// Whether the Commit has a path even where it could do without. A path renews the
+    /// committer's keys.
+    pub force_path: bool,
+    /// Whether the Welcome has the ratchet tree inside. Otherwise the joiners get it from
+    /// [`StagedCommit::ratchet_tree`].
+    pub tree_in_welcome: bool,
+    /// What goes around the Commit.
+    pub framing: Framing,
+}
+
+impl Default for CommitRequest {
+    /// All waiting proposals, a path, the tree in the Welcome.
+    fn default() -> Self {
+        Self {
+            by_value: Vec::new(),
+            by_reference: true,
+            force_path: true,
+            tree_in_welcome: true,
+            framing: Framing::default(),
+        }
+    }
+}
+
+/// The next epoch as this member's Commit makes it, for when the delivery service has accepted
+/// the Commit. It holds nothing of the present epoch: messages that arrive meanwhile move the
+/// present value on, and [`GroupState::confirm`] takes that as it then is.
+#[derive(Debug)]
+pub struct StagedCommit {
+    pub(crate) message: Vec<u8>,
+    pub(crate) parent_epoch: u64,
+    pub(crate) next: NextEpoch,
+    pub(crate) welcome: Option<Vec<u8>>,
+    pub(crate) ratchet_tree: Option<Vec<u8>>,
+    pub(crate) outcome: CommitOutcome,
+}
+
+impl StagedCommit {
+    /// The Commit for the group, an encoded MLSMessage.
+    #[must_use]
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// What it will have done.
+    #[must_use]
+    pub fn outcome(&self) -> &CommitOutcome {
+        &self.outcome
+    }
+
+    /// The ratchet tree of the next epoch, encoded as in its extension, if it is not in the
+    /// Welcome.
+    #[must_use]
+    pub fn ratchet_tree(&self) -> Option<&[u8]> {
+        self.ratchet_tree.as_deref()
+    }
+}
+
+impl GroupState {
+    /// Makes a Commit and the epoch after it (section 12.4.1). The step that comes with it only
+    /// spends the key that the message is encrypted with: discarding the staged Commit does not
+    /// give it back.
+    ///
+    /// # Errors
+    /// [`Error::Violation`] if the proposals are not valid together;
+    /// [`Refused::Credential`](crate::Refused::Credential);
+    /// [`Unready::UnknownPsk`](crate::Unready::UnknownPsk); [`Misuse::NotMember`]; the generator
+    /// or the signer failed.
+    pub fn commit(
+        &self,
+        request: CommitRequest,
+        judge: &Judge<'_>,
+        signer: &dyn Signer,
+        rng: &mut dyn Rng,
+    ) -> Result<(StagedCommit, Step), Error> {
+        self.ensure_active()?;
+        let list = self.list_for(&request);
+        let mut applied = self.apply_own_list(&list, judge)?;
+        let psks = self.psk_secrets(&applied.psks, judge.psks)?;
+        let path = if request.force_path && applied.reinit.is_none() || path_required(&list) {
+            let position = self.position(self.own_leaf);
+            let suite = &self.settings.suite;
+            Some(NewPath::build(suite, &mut applied.tree, position, signer, rng)?)
+        } else {
+            None
+        };
+        let changed = applied.changed(path.is_some().then_some(self.own_leaf));
+        applied.check_outcome(&changed)?;
+
+        let (signed, advance) =
+            self.sign_commit(&request, list, &applied, path.as_ref(), &psks, signer, rng)?;
+        let outcome = self.own_outcome(&applied, &changed)?;
+        let suite = &self.settings.suite;
+        let tag = advance.tag(suite)?;
+        let mut signed = signed;
+        signed.auth.confirmation_tag = Some(tag.clone());
+        let (message, ratchet) = self.protect(signed, request.framing.padding, rng)?;
+
+        let welcome = self.welcome(&request, &applied, path.as_ref(), &advance, signer, rng)?;
+        let outside = !applied.added.is_empty() && !request.tree_in_welcome;
+        let ratchet_tree = outside.then(|| applied.tree.to_bytes()).transpose()?;
+
+        let mut private_keys = self.kept_private_keys(&applied.tree, &[])?;
+        if let Some(path) = &path {
+            let own = self.own_leaf.node().ok_or(Error::Internal)?;
+            private_keys.extend(path.private_keys(own));
+        }
+        let reinitialized = applied.reinit.is_some();
+        let epoch = advance.into_epoch(suite, tag, applied.tree, private_keys)?;
+        let staged = StagedCommit {
+            message: message.to_bytes()?,
+            parent_epoch: self.epoch(),
+            next: self.next_epoch(epoch, &changed, reinitialized),
+            welcome,
+            ratchet_tree,
+            outcome,
+        };
+        Ok((staged, self.step(ratchet, Change::Nothing)))
+    }
+
+    /// The step into the epoch that a staged Commit makes.
+    ///
+    /// # Errors
+    /// [`Misuse::CommitGone`] if another Commit was first; the staged one is lost then.
+    pub fn confirm(&self, staged: StagedCommit) -> Result<(CommitOutcome, Step), Error> {
+        self.ensure_active()?;
+        if staged.parent_epoch != self.epoch() {
+            return Err(Misuse::CommitGone.into());
+        }
+        let step = self.step(None, Change::Epoch(Box::new(staged.next)));
+        Ok((staged.outcome, step))
+    }
+
+    /// The list of a Commit: what waits, then what is given by value.
+    fn list_for(&self, request: &CommitRequest) -> Vec<Resolved> {
+        let mut list = Vec::new();
+        if request.by_reference {
+            list = self.proposals.select(self.own_leaf, &request.by_value, &self.epoch.tree);
+        }
+        list.extend(request.by_value.iter().map(|proposal| Resolved {
+            sender: Sender::Member(self.own_leaf),
+            proposal: proposal.clone(),
+            reference: None,
+        }));
+        list
+    }
+
+    fn apply_own_list(&self, list: &[Resolved], judge: &Judge<'_>) -> Result<Applied, Error> {
+        check_list(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
+        let applied = self.apply_list(list, judge.now)?;
+        self.ensure_psk_limit(&applied.psks)?;
+        for item in &applied.items {
+            item.ask(judge.validator, self.group_id())?;
+        }
+        // V-7.3-07: who sends an Add answers for its lifetime, also where another proposed it.
+        if let Some(now) = judge.now {
+            for (_, key_package) in &applied.added {
+                ensure_lifetime(&key_package.leaf_node, now)?;
+            }
+        }
+        Ok(applied)
+    }
+
+    /// Encrypts the path, signs the Commit under the old context and derives the next epoch.
+    #[expect(clippy::too_many_arguments, reason = "one step of `commit`, with all that it has")]
+    fn sign_commit(
+        &self,
+        request: &CommitRequest,
+        list: Vec<Resolved>,
+        applied: &Applied,
+        path: Option<&NewPath>,
+        psks: &[(PreSharedKeyId, Secret)],
+        signer: &dyn Signer,
+        rng: &mut dyn Rng,
+    ) -> Result<(crate::message::AuthenticatedContent, Advance), Error> {
+        let suite = &self.settings.suite;
+        let update_path = match path {
+            None => None,
+            Some(path) => {
+                let context = self.provisional_context(&applied.tree, &applied.extensions)?;
+                let (added, context) = (added_nodes(applied), context.to_bytes()?);
+                Some(Box::new(path.encrypt(suite, &applied.tree, &added, &context, rng)?))
+            }
+        };
+        let proposals = list.into_iter().map(|item| match item.reference {
+            Some(reference) => ProposalOrRef::Reference(reference),
+            None => ProposalOrRef::Proposal(Box::new(item.proposal)),
+        });
+        let commit = Commit { proposals: proposals.collect(), path: update_path };
+        let signed = self.sign_content(Content::Commit(commit), &request.framing, signer)?;
+        let no_path = Secret::zero(suite.secret_length());
+        let commit_secret = path.map_or(&no_path, |path| &path.commit_secret);
+        let advance = self.advance(&signed, applied, commit_secret, psks)?;
+        Ok((signed, advance))
+    }
+
+    /// The Welcome for all new members, an encoded MLSMessage; `None` if there are none.
+    fn welcome(
+        &self,
+        request: &CommitRequest,
+        applied: &Applied,
+        path: Option<&NewPath>,
+        advance: &Advance,
+        signer: &dyn Signer,
+        rng: &mut dyn Rng,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if applied.added.is_empty() {
+            return Ok(None);
+        }
+        let suite = &self.settings.suite;
+        let group_info = sign_group_info(
+            &advance.context,
+            &applied.tree,
+            advance.tag(suite)?,
+            None,
+            request.tree_in_welcome,
+            (self.own_leaf, signer),
+        )?;
+        let keys = &advance.welcome;
+        let plaintext = group_info.to_bytes()?;
+        let encrypted_group_info = suite.seal(&keys.key, keys.nonce.as_bytes(), &[], &plaintext)?;
+        let mut secrets = Vec::new();
+        for (leaf, key_package) in &applied.added {
+            let node = leaf.node().ok_or(Error::Internal)?;
+            let group_secrets = GroupSecrets {
+                joiner_secret: advance.joiner.secret().clone(),
+                path_secret: path.and_then(|path| path.secret_for(node)).cloned(),
+                psks: applied.psks.clone(),
+            };
+            secrets.push(EncryptedGroupSecrets {
+                new_member: key_package.reference(suite)?,
+                encrypted_group_secrets: encrypt_secrets(
+                    suite,
+                    &key_package.init_key,
+                    &encrypted_group_info,
+                    &group_secrets,
+                    rng,
+                )?,
+            });
+        }
+        let cipher_suite = suite.id();
+        let welcome = Welcome { cipher_suite, secrets, encrypted_group_info };
+        Ok(Some(MlsMessage::Welcome(welcome).to_bytes()?))
+    }
+}
+
+fn encrypt_secrets(
+    suite: &Suite,
+    init_key: &crate::crypto::HpkePublicKey,
+    encrypted_group_info: &[u8],
+    secrets: &GroupSecrets,
+    rng: &mut dyn Rng,
+) -> Result<crate::crypto::HpkeCiphertext, Error> {
+    let seed = suite.encapsulation_seed(rng)?;
+    let plaintext = secrets.to_plaintext()?;
+    Ok(suite.encrypt_with_label(init_key, "Welcome", encrypted_group_info, &plaintext, &seed)?)
+}

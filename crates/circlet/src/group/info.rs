@@ -1,0 +1,81 @@
+use crate::codec::Encode;
+use crate::crypto::{HpkePublicKey, Mac};
+use crate::error::Error;
+use crate::identity::Signer;
+use crate::message::{GroupContext, GroupInfo, MlsMessage};
+use crate::tree::{Extension, ExtensionType, Extensions, LeafIndex, RatchetTree};
+
+use super::GroupState;
+
+/// What a GroupInfo has beside the group's context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupInfoOptions {
+    /// The ratchet tree (RFC 9420 section 12.4.3.3).
+    pub ratchet_tree: bool,
+    /// The key for external joins (section 12.4.3.2).
+    pub external_pub: bool,
+}
+
+impl Default for GroupInfoOptions {
+    /// The tree and the key.
+    fn default() -> Self {
+        Self { ratchet_tree: true, external_pub: true }
+    }
+}
+
+impl GroupState {
+    /// Describes the group to those who want to join (section 12.4.3), an MLSMessage.
+    ///
+    /// # Errors
+    /// [`Misuse::NotMember`](crate::Misuse::NotMember); the signer failed.
+    pub fn group_info(
+        &self,
+        options: GroupInfoOptions,
+        signer: &dyn Signer,
+    ) -> Result<MlsMessage, Error> {
+        self.ensure_active()?;
+        let suite = &self.settings.suite;
+        let external = match options.external_pub {
+            true => Some(self.epoch.secrets.external_key_pair(suite)?.public),
+            false => None,
+        };
+        let tag = self.epoch.confirmation_tag.clone();
+        let group_info = sign_group_info(
+            &self.epoch.context,
+            &self.epoch.tree,
+            tag,
+            external.as_ref(),
+            options.ratchet_tree,
+            (self.own_leaf, signer),
+        )?;
+        Ok(MlsMessage::GroupInfo(group_info))
+    }
+
+    /// The ratchet tree, encoded as in its extension (section 12.4.3.3).
+    ///
+    /// # Errors
+    /// The tree is too large to encode.
+    pub fn ratchet_tree(&self) -> Result<Vec<u8>, Error> {
+        Ok(self.epoch.tree.to_bytes()?)
+    }
+}
+
+pub(super) fn sign_group_info(
+    context: &GroupContext,
+    tree: &RatchetTree,
+    confirmation_tag: Mac,
+    external_pub: Option<&HpkePublicKey>,
+    ratchet_tree: bool,
+    (own_leaf, signer): (LeafIndex, &dyn Signer),
+) -> Result<GroupInfo, Error> {
+    let mut extensions = Extensions::new();
+    if ratchet_tree {
+        let data = tree.to_bytes()?;
+        extensions.set(Extension { extension_type: ExtensionType::RATCHET_TREE, data });
+    }
+    if let Some(key) = external_pub {
+        let data = key.to_bytes()?;
+        extensions.set(Extension { extension_type: ExtensionType::EXTERNAL_PUB, data });
+    }
+    Ok(GroupInfo::sign(context.clone(), extensions, confirmation_tag, own_leaf, signer)?)
+}

@@ -1,0 +1,272 @@
+use std::collections::BTreeMap;
+
+use crate::codec::Decode;
+use crate::crypto::{CryptoError, HpkeKeyPair, HpkePrivateKey, Secret, Suite};
+use crate::error::{Error, Refused, Unready};
+use crate::identity::{CredentialUse, CredentialValidator};
+use crate::message::{GroupId, GroupInfo, GroupSecrets, Welcome};
+use crate::rules::Violation;
+use crate::rules::leaf::{
+    Requirements, check_leaf, check_membership, ensure_group_context_extensions,
+    ensure_group_info_extensions,
+};
+use crate::rules::tree::check_tree;
+use crate::schedule::{JoinerSecret, PreSharedKeyId, Psk, ResumptionPskUsage, psk_secret};
+use crate::tree::{ExtensionType, LeafIndex, LeafPosition, NodeIndex, RatchetTree};
+
+use super::apply::item_of;
+use super::open::blame;
+use super::path::derive_path;
+use super::process::Advance;
+use super::{EpochState, GroupState, JoinKeys, Member, PskSource, ReviewItem, Settings};
+
+/// A Welcome that was decrypted and checked but for the credentials of the members, which the
+/// application has to judge (RFC 9420 section 12.4.3.1).
+#[derive(Debug)]
+pub struct OpenedWelcome {
+    settings: Settings,
+    own_leaf: LeafIndex,
+    epoch: EpochState,
+    welcomer: LeafIndex,
+}
+
+impl OpenedWelcome {
+    /// Decrypts and checks a Welcome with one of this client's key packages. The ratchet tree is
+    /// taken from the Welcome, or else from `ratchet_tree`, encoded as in its extension.
+    ///
+    /// # Errors
+    /// [`Unready::UnknownKeyPackage`] if the Welcome is for another key package,
+    /// [`Unready::RatchetTreeMissing`], [`Unready::UnknownPsk`]; [`Error::Violation`] or
+    /// [`Error::Malformed`] if it is not sound.
+    pub fn open(
+        settings: Settings,
+        welcome: &Welcome,
+        keys: &JoinKeys,
+        ratchet_tree: Option<&[u8]>,
+        psks: &dyn PskSource,
+    ) -> Result<Self, Error> {
+        let secrets = decrypt_secrets(&settings, welcome, keys)?;
+        let psks = psk_secrets(&secrets.psks, psks)?;
+        let suite = settings.suite.clone();
+        let joiner = JoinerSecret::new(&suite, secrets.joiner_secret.clone())
+            .map_err(|_| Violation::WelcomeSecretLength)?;
+        let group_info = decrypt_group_info(&settings, welcome, &joiner, &psks)?;
+        let tree = check_group_info(&settings, &group_info, ratchet_tree)?;
+        check_members(&settings, &group_info, &tree)?;
+        let own_leaf = find_own_leaf(&tree, keys)?;
+        let private_keys = derive_keys(&suite, &tree, &group_info, own_leaf, keys, &secrets)?;
+
+        let GroupInfo { group_context, confirmation_tag, signer, .. } = group_info;
+        let advance = Advance::from_joiner(&suite, group_context, joiner, &psks)?;
+        advance.verify_tag(&suite, &confirmation_tag)?;
+        let epoch = advance.into_epoch(&suite, confirmation_tag, tree, private_keys)?;
+        Ok(Self { settings, own_leaf, epoch, welcomer: signer })
+    }
+
+    /// The group.
+    #[must_use]
+    pub fn group_id(&self) -> &GroupId {
+        &self.epoch.context.group_id
+    }
+
+    /// The member that sent the Welcome.
+    #[must_use]
+    pub fn welcomer(&self) -> Option<Member> {
+        let leaf = self.epoch.tree.leaf(self.welcomer)?;
+        Some(Member {
+            leaf_index: self.welcomer,
+            credential: leaf.credential.clone(),
+            signature_key: leaf.signature_key.clone(),
+        })
+    }
+
+    /// The credentials that the application has to judge: those of all other members.
+    pub fn review_items(&self) -> impl Iterator<Item = ReviewItem> {
+        self.epoch
+            .tree
+            .members()
+            .filter(|(leaf_index, _)| *leaf_index != self.own_leaf)
+            .map(|(_, leaf)| item_of(leaf, CredentialUse::Join))
+    }
+
+    /// The application has judged every one of [`Self::review_items`]: the group begins.
+    #[must_use]
+    pub fn accept(self) -> GroupState {
+        GroupState::begin(self.settings, self.own_leaf, self.epoch)
+    }
+
+    /// Asks the validator about each credential, then accepts.
+    ///
+    /// # Errors
+    /// [`Refused::Credential`].
+    pub fn review(self, validator: &dyn CredentialValidator) -> Result<GroupState, Error> {
+        for item in self.review_items() {
+            item.ask(validator, self.group_id())?;
+        }
+        Ok(self.accept())
+    }
+}
+
+/// V-12.4.3.1-02 to V-12.4.3.1-04.
+fn decrypt_secrets(
+    settings: &Settings,
+    welcome: &Welcome,
+    keys: &JoinKeys,
+) -> Result<GroupSecrets, Error> {
+    let suite = &settings.suite;
+    let key_package = &keys.key_package;
+    if welcome.cipher_suite != suite.id() || key_package.cipher_suite != suite.id() {
+        return Err(Unready::UnknownKeyPackage.into());
+    }
+    let reference = key_package.reference(suite)?;
+    let entry = welcome
+        .secrets
+        .iter()
+        .find(|entry| entry.new_member == reference)
+        .ok_or(Unready::UnknownKeyPackage)?;
+    let init_keys = HpkeKeyPair {
+        private: keys.init_key.clone(),
+        public: key_package.init_key.clone(),
+    };
+    let context = &welcome.encrypted_group_info;
+    let plaintext = suite
+        .decrypt_with_label(&init_keys, "Welcome", context, &entry.encrypted_group_secrets)
+        .map_err(|error| match error {
+            CryptoError::InvalidKemOutput => Violation::WelcomeDecryption.into(),
+            other => undecryptable(other),
+        })?;
+    Ok(GroupSecrets::from_plaintext(plaintext.as_bytes(), &settings.context)?)
+}
+
+/// V-12.4.3.1-05 and V-12.4.3.1-06.
+fn psk_secrets(
+    ids: &[PreSharedKeyId],
+    source: &dyn PskSource,
+) -> Result<Vec<(PreSharedKeyId, Secret)>, Error> {
+    let continues = ids.iter().filter(|id| match id.psk {
+        Psk::External { .. } => false,
+        Psk::Resumption { usage, .. } => usage != ResumptionPskUsage::Application,
+    });
+    match continues.count() {
+        0 => {}
+        1 => return Err(Refused::Subgroup.into()),
+        _ => return Err(Violation::WelcomePskUsage.into()),
+    }
+    let find = |id: &PreSharedKeyId| match &id.psk {
+        Psk::External { psk_id } => {
+            source.external(psk_id).ok_or_else(|| Unready::UnknownPsk(psk_id.clone()))
+        }
+        Psk::Resumption { psk_group_id, psk_epoch, .. } => source
+            .resumption(psk_group_id, *psk_epoch)
+            .ok_or_else(|| Unready::UnknownPsk(psk_group_id.clone())),
+    };
+    ids.iter().map(|id| Ok((id.clone(), find(id)?))).collect()
+}
+
+/// V-12.4.3.1-07.
+fn decrypt_group_info(
+    settings: &Settings,
+    welcome: &Welcome,
+    joiner: &JoinerSecret,
+    psks: &[(PreSharedKeyId, Secret)],
+) -> Result<GroupInfo, Error> {
+    let suite = &settings.suite;
+    let keys = joiner.with_psk(suite, &psk_secret(suite, psks)?)?.welcome(suite)?;
+    let plaintext = suite
+        .open(&keys.key, keys.nonce.as_bytes(), &[], &welcome.encrypted_group_info)
+        .map_err(undecryptable)?;
+    let group_info = GroupInfo::from_bytes(&plaintext, &settings.context)?;
+    // V-12.4.3.1-11.
+    if group_info.group_context.cipher_suite != suite.id() {
+        return Err(Violation::WelcomeCipherSuite.into());
+    }
+    Ok(group_info)
+}
+
+fn undecryptable(error: CryptoError) -> Error {
+    blame(error, CryptoError::DecryptionFailed, Violation::WelcomeDecryption)
+}
+
+/// What a GroupInfo must be to whoever joins with it (section 12.4.3): finds its tree, verifies
+/// its signature, and holds the tree against its hash.
+fn check_group_info(
+    settings: &Settings,
+    group_info: &GroupInfo,
+    ratchet_tree: Option<&[u8]>,
+) -> Result<RatchetTree, Error> {
+    ensure_group_info_extensions(&group_info.extensions)?;
+    let inside = group_info.extensions.find(ExtensionType::RATCHET_TREE);
+    let bytes = inside.or(ratchet_tree).ok_or(Unready::RatchetTreeMissing)?;
+    let tree = RatchetTree::from_wire(bytes, &settings.context)?;
+    let suite = &settings.suite;
+    let signer = tree.leaf(group_info.signer).ok_or(Violation::GroupInfoSigner)?;
+    group_info
+        .verify_signature(suite, &signer.signature_key)
+        .map_err(|_| Violation::GroupInfoSignature)?;
+    // V-12.4.3.1-12 and V-12.4.3.3-05.
+    if tree.tree_hash(suite)?.as_bytes() != group_info.group_context.tree_hash {
+        return Err(Violation::TreeHash.into());
+    }
+    Ok(tree)
+}
+
+/// V-12.4.3.1-13 to V-12.4.3.1-17 and V-12.4.3.1-25: the tree, and every leaf in it. Lifetimes are
+/// left alone: a member's key package may have expired since it was added (section 7.3).
+fn check_members(
+    settings: &Settings,
+    group_info: &GroupInfo,
+    tree: &RatchetTree,
+) -> Result<(), Error> {
+    let suite = &settings.suite;
+    check_tree(tree, suite)?;
+    let extensions = &group_info.group_context.extensions;
+    ensure_group_context_extensions(extensions)?;
+    extensions.external_senders(&settings.context)?;
+    let required = extensions.required_capabilities(&settings.context)?;
+    let requirements = Requirements { suite, extensions, required: required.as_ref() };
+    let group_id = group_info.group_context.group_id.as_bytes();
+    for (leaf_index, leaf) in tree.members() {
+        check_leaf(leaf, LeafPosition { group_id, leaf_index }, requirements)?;
+    }
+    Ok(check_membership(tree, tree.members().map(|(_, leaf)| leaf))?)
+}
+
+/// V-12.4.3.1-18.
+fn find_own_leaf(tree: &RatchetTree, keys: &JoinKeys) -> Result<LeafIndex, Violation> {
+    let own = &keys.key_package.leaf_node;
+    let place = tree.signature_key_owner(&own.signature_key).ok_or(Violation::OwnLeafMissing)?;
+    let same = tree.leaf(place).is_some_and(|leaf| leaf == own);
+    if same { Ok(place) } else { Err(Violation::OwnLeafMissing) }
+}
+
+/// V-12.4.3.1-20 to V-12.4.3.1-22: the private keys of a joiner.
+fn derive_keys(
+    suite: &Suite,
+    tree: &RatchetTree,
+    group_info: &GroupInfo,
+    own_leaf: LeafIndex,
+    keys: &JoinKeys,
+    secrets: &GroupSecrets,
+) -> Result<BTreeMap<NodeIndex, HpkePrivateKey>, Error> {
+    // V-12.4.3-05.
+    if group_info.signer == own_leaf {
+        return Err(Violation::GroupInfoSigner.into());
+    }
+    let own = own_leaf.node().ok_or(Error::Internal)?;
+    let mut private_keys = BTreeMap::from([(own, keys.leaf_key.clone())]);
+    if let Some(path_secret) = &secrets.path_secret {
+        if path_secret.len() != suite.secret_length() {
+            return Err(Violation::WelcomeSecretLength.into());
+        }
+        let ancestor = tree.width().common_ancestor(own_leaf, group_info.signer);
+        let mut places = tree.filtered_direct_path(group_info.signer);
+        places.retain(|place| place.node.contains(own));
+        if places.first().map(|place| place.node) != ancestor {
+            return Err(Violation::WelcomePathSecret.into());
+        }
+        let violation = Violation::WelcomePathSecret;
+        let read = derive_path(suite, tree, &places, path_secret.clone(), violation)?;
+        private_keys.extend(read.private_keys);
+    }
+    Ok(private_keys)
+}

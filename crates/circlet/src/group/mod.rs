@@ -1,0 +1,52 @@
+//! A group is a value (RFC 9420 sections 11 and 12).
+//!
+//! [`GroupState`] does no I/O, reads no clock and owns no randomness: what it needs is handed in.
+//! Its operations take `&self` and give a [`Step`] beside their result; [`GroupState::apply`] takes
+//! the step and can't fail half-way. In between, whoever holds the state writes the step down.
+//!
+//! ```text
+//! wire ──open──▶ Opened ──review──▶ Reviewed ──process──▶ (outcome, Step) ──apply──▶ next value
+//!        decrypt,          what the            key schedule,
+//!        authenticate,     application         confirmation
+//!        resolve           has to judge        tag
+//! ```
+
+mod apply;
+mod commit;
+mod create;
+mod info;
+mod join;
+mod open;
+mod past;
+mod path;
+mod pending;
+mod process;
+mod propose;
+mod protect;
+mod review;
+mod settings;
+mod state;
+mod step;
+
+#[cfg(test)]
+mod tests;
+
+pub use commit::{CommitRequest, StagedCommit};
+pub use info::GroupInfoOptions;
+pub use create::{JoinKeys, LeafTemplate};
+pub use join::OpenedWelcome;
+pub use open::{Opened, OpenedApplication};
+pub use process::{CommitOutcome, OpenedCommit, ReviewedCommit};
+pub use propose::OpenedProposal;
+pub use protect::{ApplicationMessage, Framing, HandshakeFormat, Padding};
+pub use review::{Judge, NoPsks, PskSource, ReviewItem};
+pub use settings::Settings;
+pub use state::{GroupState, Member, Status};
+pub use step::Step;
+
+pub(crate) use past::{FormerMember, PastEpoch};
+pub(crate) use pending::CachedProposal;
+#[cfg(feature = "hazmat")]
+pub(crate) use protect::sender_data_key;
+pub(crate) use state::EpochState;
+pub(crate) use step::{Change, NextEpoch, RatchetUse};

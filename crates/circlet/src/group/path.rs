@@ -1,0 +1,258 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::crypto::{
+    CryptoError, HpkeCiphertext, HpkeKeyPair, HpkePrivateKey, HpkePublicKey, Rng, Secret, Suite,
+};
+use crate::error::Error;
+use crate::identity::Signer;
+use crate::message::{UpdatePath, UpdatePathNode};
+use crate::rules::Violation;
+use crate::tree::{
+    LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition, NodeIndex, PathNode,
+    RatchetTree,
+};
+
+/// A path that this member made, before its secrets are encrypted (section 7.4).
+pub(super) struct NewPath {
+    pub(super) leaf_node: LeafNode,
+    /// From the leaf to the root.
+    pub(super) nodes: Vec<NewPathNode>,
+    pub(super) commit_secret: Secret,
+    leaf_key: HpkePrivateKey,
+}
+
+/// One node of a [`NewPath`].
+pub(super) struct NewPathNode {
+    pub(super) place: PathNode,
+    keys: HpkeKeyPair,
+    pub(super) path_secret: Secret,
+}
+
+/// What a path gives to a member that reads it.
+pub(super) struct ReadPath {
+    pub(super) private_keys: BTreeMap<NodeIndex, HpkePrivateKey>,
+    pub(super) commit_secret: Secret,
+}
+
+impl NewPath {
+    /// Makes new keys for a leaf and the nodes above it, and puts them into the tree (sections
+    /// 7.4 and 7.5).
+    pub(super) fn build(
+        suite: &Suite,
+        tree: &mut RatchetTree,
+        position: LeafPosition<'_>,
+        signer: &dyn Signer,
+        rng: &mut dyn Rng,
+    ) -> Result<Self, Error> {
+        let leaf_index = position.leaf_index;
+        let old = tree.leaf(leaf_index).ok_or(Error::Internal)?.clone();
+        let leaf_keys = suite.generate_key_pair(rng)?;
+        let mut path_secret = Secret::random(rng, suite.secret_length())?;
+        let mut nodes = Vec::new();
+        for place in tree.filtered_direct_path(leaf_index) {
+            let keys = node_keys(suite, &path_secret)?;
+            let next = suite.derive_secret(&path_secret, "path")?;
+            nodes.push(NewPathNode { place, keys, path_secret });
+            path_secret = next;
+        }
+        let keys: Vec<HpkePublicKey> = nodes.iter().map(|node| node.keys.public.clone()).collect();
+        let parent_hash = tree.set_path(suite, leaf_index, &keys)?;
+        let content = LeafNodeContent {
+            encryption_key: leaf_keys.public,
+            source: LeafNodeSource::Commit(parent_hash),
+            ..LeafNodeContent::clone(&old)
+        };
+        let leaf_node = LeafNode::sign(content, position, signer)?;
+        tree.set_leaf(leaf_index, leaf_node.clone())?;
+        Ok(Self { leaf_node, nodes, commit_secret: path_secret, leaf_key: leaf_keys.private })
+    }
+
+    /// Encrypts each path secret to the other side of its node, new members left out (section
+    /// 7.5). `context` is the encoded provisional GroupContext.
+    pub(super) fn encrypt(
+        &self,
+        suite: &Suite,
+        tree: &RatchetTree,
+        added: &BTreeSet<NodeIndex>,
+        context: &[u8],
+        rng: &mut dyn Rng,
+    ) -> Result<UpdatePath, Error> {
+        let mut nodes = Vec::new();
+        for node in &self.nodes {
+            let mut encrypted_path_secret = Vec::new();
+            for recipient in recipients(tree, node.place.copath, added) {
+                let key = tree.encryption_key(recipient).ok_or(Error::Internal)?;
+                let seed = suite.encapsulation_seed(rng)?;
+                let secret = node.path_secret.as_bytes();
+                encrypted_path_secret
+                    .push(suite.encrypt_with_label(key, LABEL, context, secret, &seed)?);
+            }
+            let encryption_key = node.keys.public.clone();
+            nodes.push(UpdatePathNode { encryption_key, encrypted_path_secret });
+        }
+        Ok(UpdatePath { leaf_node: self.leaf_node.clone(), nodes })
+    }
+
+    /// The private keys that the committer now has.
+    pub(super) fn private_keys(&self, leaf: NodeIndex) -> BTreeMap<NodeIndex, HpkePrivateKey> {
+        let nodes = self.nodes.iter().map(|node| (node.place.node, node.keys.private.clone()));
+        nodes.chain([(leaf, self.leaf_key.clone())]).collect()
+    }
+
+    /// The path secret of the lowest node above both the committer and this leaf.
+    pub(super) fn secret_for(&self, leaf: NodeIndex) -> Option<&Secret> {
+        let node = self.nodes.iter().find(|node| node.place.node.contains(leaf))?;
+        Some(&node.path_secret)
+    }
+}
+
+/// What can be said of a path by everybody, before any secret is decrypted (section 12.4.2): its
+/// shape, its keys and its parent hashes. Puts it into the tree.
+pub(super) fn merge_path(
+    suite: &Suite,
+    tree: &mut RatchetTree,
+    sender: LeafIndex,
+    path: &UpdatePath,
+    added: &BTreeSet<NodeIndex>,
+) -> Result<(), Error> {
+    ensure_keys_are_new(suite, tree, sender, path)?;
+    let places = tree.filtered_direct_path(sender);
+    // V-7.6-01.
+    if places.len() != path.nodes.len() {
+        return Err(Violation::PathLength.into());
+    }
+    // V-7.6-02, of every node and not only the one addressed to this member.
+    for (place, node) in places.iter().zip(&path.nodes) {
+        let expected = recipients(tree, place.copath, added).count();
+        if node.encrypted_path_secret.len() != expected {
+            return Err(Violation::PathCiphertexts.into());
+        }
+    }
+    let keys: Vec<HpkePublicKey> =
+        path.nodes.iter().map(|node| node.encryption_key.clone()).collect();
+    let parent_hash = tree.set_path(suite, sender, &keys)?;
+    // V-7.5-05 and V-7.9-05.
+    if path.leaf_node.source != LeafNodeSource::Commit(parent_hash) {
+        return Err(Violation::PathParentHash.into());
+    }
+    tree.set_leaf(sender, path.leaf_node.clone())?;
+    Ok(())
+}
+
+/// V-12.4.2-09 and V-12.4.2-10: no key of the path is in the tree, or in the path twice.
+fn ensure_keys_are_new(
+    suite: &Suite,
+    tree: &RatchetTree,
+    sender: LeafIndex,
+    path: &UpdatePath,
+) -> Result<(), Violation> {
+    let leaf_key = &path.leaf_node.encryption_key;
+    if tree.leaf(sender).is_some_and(|leaf| leaf.encryption_key == *leaf_key) {
+        return Err(Violation::PathKeepsEncryptionKey);
+    }
+    let mut seen = BTreeSet::new();
+    let keys = path.nodes.iter().map(|node| &node.encryption_key);
+    for key in keys.chain([leaf_key]) {
+        if tree.has_encryption_key(key) || !seen.insert(key) {
+            return Err(Violation::PathKeyReused);
+        }
+        suite.check_public_key(key).map_err(|_| Violation::InvalidHpkeKey)?;
+    }
+    Ok(())
+}
+
+/// Decrypts the one path secret that is for this member and derives those above it (section 7.5).
+/// `tree` has the path in it; `known` are the private keys that the proposals left this member.
+pub(super) fn read_path(
+    suite: &Suite,
+    tree: &RatchetTree,
+    path: &UpdatePath,
+    reader: PathReader<'_>,
+    context: &[u8],
+) -> Result<ReadPath, Error> {
+    let places = tree.filtered_direct_path(reader.sender);
+    let own = reader.own_leaf.node().ok_or(Error::Internal)?;
+    let index = places
+        .iter()
+        .position(|place| place.node.contains(own))
+        .ok_or(Violation::PathLength)?;
+    let place = places.get(index).ok_or(Error::Internal)?;
+    let node = path.nodes.get(index).ok_or(Violation::PathLength)?;
+    let path_secret = decrypt(suite, tree, place, node, &reader, context)?;
+    if path_secret.len() != suite.secret_length() {
+        return Err(Violation::PathDecryption.into());
+    }
+    let above = places.get(index..).unwrap_or_default();
+    derive_path(suite, tree, above, path_secret, Violation::PathPublicKey)
+}
+
+/// Who reads a path, and with what.
+pub(super) struct PathReader<'a> {
+    pub(super) sender: LeafIndex,
+    pub(super) own_leaf: LeafIndex,
+    pub(super) known: &'a BTreeMap<NodeIndex, HpkePrivateKey>,
+    pub(super) added: &'a BTreeSet<NodeIndex>,
+}
+
+fn decrypt(
+    suite: &Suite,
+    tree: &RatchetTree,
+    place: &PathNode,
+    node: &UpdatePathNode,
+    reader: &PathReader<'_>,
+    context: &[u8],
+) -> Result<Secret, Error> {
+    let addressed = recipients(tree, place.copath, reader.added)
+        .zip(&node.encrypted_path_secret)
+        .find_map(|(recipient, ciphertext)| {
+            Some((recipient, reader.known.get(&recipient)?, ciphertext))
+        });
+    let (recipient, private, ciphertext): (_, _, &HpkeCiphertext) =
+        addressed.ok_or(Error::Internal)?;
+    let public = tree.encryption_key(recipient).ok_or(Error::Internal)?.clone();
+    let keys = HpkeKeyPair { private: private.clone(), public };
+    // V-7.6-04.
+    suite.decrypt_with_label(&keys, LABEL, context, ciphertext).map_err(|error| match error {
+        CryptoError::DecryptionFailed | CryptoError::InvalidKemOutput => {
+            Violation::PathDecryption.into()
+        }
+        other => Error::Crypto(other),
+    })
+}
+
+/// Derives keys from a path secret for the node that it is of and those above, and compares them
+/// with the tree (V-7.5-06 and V-12.4.3.1-20).
+pub(super) fn derive_path(
+    suite: &Suite,
+    tree: &RatchetTree,
+    places: &[PathNode],
+    mut path_secret: Secret,
+    violation: Violation,
+) -> Result<ReadPath, Error> {
+    let mut private_keys = BTreeMap::new();
+    for place in places {
+        let keys = node_keys(suite, &path_secret)?;
+        if tree.encryption_key(place.node) != Some(&keys.public) {
+            return Err(violation.into());
+        }
+        private_keys.insert(place.node, keys.private);
+        path_secret = suite.derive_secret(&path_secret, "path")?;
+    }
+    Ok(ReadPath { private_keys, commit_secret: path_secret })
+}
+
+fn node_keys(suite: &Suite, path_secret: &Secret) -> Result<HpkeKeyPair, CryptoError> {
+    suite.derive_key_pair(&suite.derive_secret(path_secret, "node")?)
+}
+
+/// The nodes that a path secret is encrypted to: the resolution of the copath child, without the
+/// members that the same Commit adds (V-7.5-02).
+fn recipients(
+    tree: &RatchetTree,
+    copath: NodeIndex,
+    added: &BTreeSet<NodeIndex>,
+) -> impl Iterator<Item = NodeIndex> {
+    tree.resolution(copath).into_iter().filter(|node| !added.contains(node))
+}
+
+const LABEL: &str = "UpdatePathNode";

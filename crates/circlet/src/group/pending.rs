@@ -1,0 +1,197 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::crypto::{HashReference, HpkePrivateKey};
+use crate::message::{Proposal, Sender};
+use crate::rules::proposals::Resolved;
+use crate::tree::{LeafIndex, RatchetTree};
+
+/// A proposal of this epoch that waits for a Commit.
+#[derive(Clone, Debug)]
+pub(crate) struct CachedProposal {
+    /// Its place in the order of arrival.
+    pub(crate) sequence: u64,
+    pub(crate) reference: HashReference,
+    pub(crate) sender: Sender,
+    pub(crate) proposal: Proposal,
+    /// The private key of the leaf, if this is one's own Update.
+    pub(crate) leaf_key: Option<HpkePrivateKey>,
+}
+
+/// The proposals that wait for a Commit. They are gone with the epoch (section 12.1).
+#[derive(Debug, Default)]
+pub(crate) struct ProposalCache {
+    by_reference: BTreeMap<HashReference, CachedProposal>,
+    next: u64,
+}
+
+impl ProposalCache {
+    pub(crate) fn len(&self) -> usize {
+        self.by_reference.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_reference.is_empty()
+    }
+
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next
+    }
+
+    pub(crate) fn find(&self, reference: &HashReference) -> Option<&CachedProposal> {
+        self.by_reference.get(reference)
+    }
+
+    pub(crate) fn insert(&mut self, proposal: CachedProposal) {
+        self.next = self.next.max(proposal.sequence.saturating_add(1));
+        self.by_reference.insert(proposal.reference.clone(), proposal);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &CachedProposal> {
+        self.by_reference.values()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.by_reference.clear();
+    }
+
+    /// What a Commit of this member takes from the cache beside the proposals that it has by
+    /// value: all that the rules of section 12.2 let it take. Where they contradict each other, a
+    /// Remove goes before an Update, a later Update before an earlier one, and everything before
+    /// a ReInit.
+    pub(crate) fn select(
+        &self,
+        committer: LeafIndex,
+        by_value: &[Proposal],
+        tree: &RatchetTree,
+    ) -> Vec<Resolved> {
+        let mut waiting: Vec<&CachedProposal> = self.by_reference.values().collect();
+        waiting.sort_by_key(|proposal| proposal.sequence);
+        let mut taken = Taken::new(committer, by_value, tree, &waiting);
+        let mut selected: Vec<&CachedProposal> = Vec::new();
+        // From the latest, so that a later Update or list of extensions wins.
+        for proposal in waiting.iter().rev() {
+            if taken.take(proposal) {
+                selected.push(proposal);
+            }
+        }
+        if selected.is_empty() && by_value.is_empty() {
+            selected.extend(
+                waiting.iter().rev().find(|held| matches!(held.proposal, Proposal::ReInit(_))),
+            );
+        }
+        selected.reverse();
+        selected
+            .into_iter()
+            .map(|held| Resolved {
+                sender: held.sender,
+                proposal: held.proposal.clone(),
+                reference: Some(held.reference.clone()),
+            })
+            .collect()
+    }
+}
+
+/// What is spoken for while proposals are selected.
+struct Taken<'a> {
+    committer: LeafIndex,
+    tree: &'a RatchetTree,
+    removed: BTreeSet<LeafIndex>,
+    updated: BTreeSet<LeafIndex>,
+    signature_keys: BTreeSet<&'a [u8]>,
+    encryption_keys: BTreeSet<&'a [u8]>,
+    psks: BTreeSet<&'a crate::schedule::PreSharedKeyId>,
+    extensions: bool,
+    closed: bool,
+}
+
+impl<'a> Taken<'a> {
+    fn new(
+        committer: LeafIndex,
+        by_value: &'a [Proposal],
+        tree: &'a RatchetTree,
+        waiting: &[&'a CachedProposal],
+    ) -> Self {
+        let mut taken = Self {
+            committer,
+            tree,
+            removed: BTreeSet::new(),
+            updated: BTreeSet::new(),
+            signature_keys: BTreeSet::new(),
+            encryption_keys: BTreeSet::new(),
+            psks: BTreeSet::new(),
+            extensions: false,
+            closed: false,
+        };
+        for proposal in by_value {
+            taken.note(proposal);
+        }
+        // Removes go before Updates, and free the removed members' keys for Adds.
+        let by_reference = waiting.iter().filter_map(|held| match held.proposal {
+            Proposal::Remove(removed) if removed != committer => Some(removed),
+            _ => None,
+        });
+        taken.updated.extend(by_reference);
+        taken
+    }
+
+    fn note(&mut self, proposal: &'a Proposal) {
+        match proposal {
+            Proposal::Remove(removed) => {
+                self.removed.insert(*removed);
+            }
+            Proposal::Add(key_package) => {
+                self.signature_keys.insert(key_package.leaf_node.signature_key.as_bytes());
+                self.encryption_keys.insert(key_package.leaf_node.encryption_key.as_bytes());
+            }
+            Proposal::PreSharedKey(id) => {
+                self.psks.insert(id);
+            }
+            Proposal::GroupContextExtensions(_) => self.extensions = true,
+            Proposal::ReInit(_) => self.closed = true,
+            _ => {}
+        }
+    }
+
+    fn take(&mut self, held: &'a CachedProposal) -> bool {
+        if self.closed {
+            return false;
+        }
+        match (&held.proposal, held.sender) {
+            (Proposal::Remove(removed), _) => {
+                *removed != self.committer && self.removed.insert(*removed)
+            }
+            (Proposal::Update(leaf), Sender::Member(sender)) => {
+                sender != self.committer
+                    && !self.removed.contains(&sender)
+                    && self.updated.insert(sender)
+                    && self.take_keys(&leaf.signature_key, &leaf.encryption_key, Some(sender))
+            }
+            (Proposal::Add(key_package), _) => {
+                let leaf = &key_package.leaf_node;
+                self.take_keys(&leaf.signature_key, &leaf.encryption_key, None)
+            }
+            (Proposal::PreSharedKey(id), _) => self.psks.insert(id),
+            (Proposal::GroupContextExtensions(_), _) => {
+                !std::mem::replace(&mut self.extensions, true)
+            }
+            (Proposal::Custom { .. }, _) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether both keys are free: in no node but those of members that leave, and in no other
+    /// proposal.
+    fn take_keys(
+        &mut self,
+        signature_key: &'a crate::crypto::SignaturePublicKey,
+        encryption_key: &'a crate::crypto::HpkePublicKey,
+        own: Option<LeafIndex>,
+    ) -> bool {
+        let owner = self.tree.signature_key_owner(signature_key);
+        let leaves = |leaf| Some(leaf) == own || self.removed.contains(&leaf);
+        owner.is_none_or(leaves)
+            && !self.tree.has_encryption_key(encryption_key)
+            && self.signature_keys.insert(signature_key.as_bytes())
+            && self.encryption_keys.insert(encryption_key.as_bytes())
+    }
+}

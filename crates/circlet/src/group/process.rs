@@ -1,0 +1,382 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::codec::Encode;
+use crate::crypto::{CryptoError, HpkePrivateKey, Mac, Secret, Suite};
+use crate::error::{Error, Misuse, Refused, Unready};
+use crate::identity::{CredentialUse, CredentialValidator};
+use crate::message::{
+    AuthenticatedContent, Commit, Content, GroupContext, Proposal, ProposalOrRef, ReInit, Sender,
+};
+use crate::rules::Violation;
+use crate::rules::leaf::{check_leaf, ensure_path_leaf_source};
+use crate::rules::proposals::{Resolved, check_list, ensure_path};
+use crate::schedule::{
+    EpochSecrets, JoinerSecret, PreSharedKeyId, SecretTree, confirmed_transcript_hash,
+    interim_transcript_hash, psk_secret,
+};
+use crate::tree::{Extensions, LeafIndex, NodeIndex, RatchetTree};
+
+use super::apply::{Applied, replacing};
+use super::open::{Verified, blame};
+use super::path::{PathReader, merge_path, read_path};
+use super::step::{Change, RatchetUse};
+use super::{EpochState, GroupState, Member, PskSource, ReviewItem, Step};
+
+/// A Commit that was authenticated, its proposals found and applied, everything checked that
+/// needs no secret of the next epoch.
+#[derive(Debug)]
+pub struct OpenedCommit {
+    from: u64,
+    committer: LeafIndex,
+    content: AuthenticatedContent,
+    ratchet: Option<RatchetUse>,
+    applied: Applied,
+    /// The leaves that are not as they were.
+    changed: BTreeSet<LeafIndex>,
+}
+
+/// An [`OpenedCommit`] whose credentials the application has accepted.
+#[derive(Debug)]
+pub struct ReviewedCommit(OpenedCommit);
+
+/// What a Commit did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommitOutcome {
+    /// The epoch that it began.
+    pub epoch: u64,
+    /// Who committed, as it was before.
+    pub committer: Member,
+    /// Who is new.
+    pub added: Vec<Member>,
+    /// Who is gone, as they were.
+    pub removed: Vec<Member>,
+    /// Whose leaf was replaced by an Update or by the Commit's path, as it is now.
+    pub updated: Vec<Member>,
+    /// Whether this client is among those who are gone.
+    pub removes_own: bool,
+    /// The group that takes the place of this one.
+    pub reinit: Option<ReInit>,
+}
+
+impl OpenedCommit {
+    /// The credentials that the application has to judge. Those of proposals that were sent
+    /// before the Commit were judged then.
+    #[must_use]
+    pub fn review_items(&self) -> &[ReviewItem] {
+        &self.applied.items
+    }
+
+    /// The application has judged every one of [`Self::review_items`] and accepts them.
+    #[must_use]
+    pub fn accept(self) -> ReviewedCommit {
+        ReviewedCommit(self)
+    }
+
+    /// Asks the validator about each credential.
+    ///
+    /// # Errors
+    /// [`Refused::Credential`].
+    pub fn review(self, validator: &dyn CredentialValidator) -> Result<ReviewedCommit, Error> {
+        for item in &self.applied.items {
+            item.ask(validator, &self.content.content.group_id)?;
+        }
+        Ok(self.accept())
+    }
+}
+
+impl GroupState {
+    /// Section 12.4.2 as far as anybody could go who sees the group from outside.
+    pub(super) fn open_commit(
+        &self,
+        verified: Verified,
+        now: Option<u64>,
+    ) -> Result<OpenedCommit, Error> {
+        self.ensure_active()?;
+        let committer = verified.sender();
+        let Content::Commit(commit) = &verified.content().content.content else {
+            return Err(Error::Internal);
+        };
+        let list = self.resolve(commit, committer)?;
+        check_list(&list, committer, &self.epoch.tree, &self.settings.suite)?;
+        ensure_path(&list, commit.path.is_some())?;
+        let mut applied = self.apply_list(&list, now)?;
+        self.ensure_psk_limit(&applied.psks)?;
+        if let Some(path) = &commit.path {
+            let suite = &self.settings.suite;
+            let old = self.epoch.tree.leaf(committer).ok_or(Violation::UnknownSender)?;
+            let requirements = applied.requirements(&self.settings);
+            ensure_path_leaf_source(&path.leaf_node)?;
+            check_leaf(&path.leaf_node, self.position(committer), requirements)?;
+            let added = added_nodes(&applied);
+            merge_path(suite, &mut applied.tree, committer, path, &added)?;
+            if path.leaf_node.credential != old.credential
+                || path.leaf_node.signature_key != old.signature_key
+            {
+                applied.items.push(replacing(&path.leaf_node, old, CredentialUse::Commit));
+            }
+        }
+        let changed = applied.changed(commit.path.is_some().then_some(committer));
+        applied.check_outcome(&changed)?;
+        let (content, ratchet) = verified.into_parts();
+        Ok(OpenedCommit { from: self.version, committer, content, ratchet, applied, changed })
+    }
+
+    /// V-12.2-17: finds the proposals that a Commit refers to.
+    fn resolve(&self, commit: &Commit, committer: LeafIndex) -> Result<Vec<Resolved>, Error> {
+        let by_value = |proposal: &Proposal| Resolved {
+            sender: Sender::Member(committer),
+            proposal: proposal.clone(),
+            reference: None,
+        };
+        let resolve = |item: &ProposalOrRef| match item {
+            ProposalOrRef::Proposal(proposal) => Ok(by_value(proposal)),
+            ProposalOrRef::Reference(reference) => {
+                let unknown = || Unready::UnknownProposal(reference.clone());
+                let held = self.proposals.find(reference).ok_or_else(unknown)?;
+                Ok(Resolved {
+                    sender: held.sender,
+                    proposal: held.proposal.clone(),
+                    reference: Some(reference.clone()),
+                })
+            }
+        };
+        commit.proposals.iter().map(resolve).collect()
+    }
+
+    pub(super) fn ensure_psk_limit(&self, psks: &[PreSharedKeyId]) -> Result<(), Refused> {
+        let limit = self.settings.limits().psks;
+        if psks.len() <= limit { Ok(()) } else { Err(Refused::Psks(limit)) }
+    }
+
+    /// Derives the next epoch from a Commit that was reviewed (section 12.4.2).
+    ///
+    /// # Errors
+    /// [`Misuse::Stale`] if the state went on since the Commit was opened: open it again.
+    /// [`Unready::UnknownPsk`]; [`Error::Violation`] if the path secrets or the confirmation tag
+    /// are wrong.
+    pub fn process(
+        &self,
+        reviewed: ReviewedCommit,
+        psks: &dyn PskSource,
+    ) -> Result<(CommitOutcome, Step), Error> {
+        let ReviewedCommit(opened) = reviewed;
+        if opened.from != self.version {
+            return Err(Misuse::Stale.into());
+        }
+        let outcome = self.outcome(&opened.applied, opened.committer, &opened.changed)?;
+        if outcome.removes_own {
+            // Who is removed learns no secret of the next epoch, and so can't check its
+            // confirmation tag (trap 11 of the conformance table).
+            return Ok((outcome, self.step(opened.ratchet, Change::Removed)));
+        }
+        let suite = &self.settings.suite;
+        let OpenedCommit { content, applied, .. } = &opened;
+        let Content::Commit(commit) = &content.content.content else {
+            return Err(Error::Internal);
+        };
+        let psks = self.psk_secrets(&applied.psks, psks)?;
+        let (private_keys, commit_secret) =
+            self.read_commit_path(commit, opened.committer, applied)?;
+        let advance = self.advance(content, applied, &commit_secret, &psks)?;
+        let tag = content.auth.confirmation_tag.as_ref().ok_or(Violation::ConfirmationTag)?;
+        advance.verify_tag(suite, tag)?;
+        let epoch =
+            advance.into_epoch(suite, tag.clone(), applied.tree.clone(), private_keys)?;
+        let reinitialized = applied.reinit.is_some();
+        let next = self.next_epoch(epoch, &opened.changed, reinitialized);
+        Ok((outcome, self.step(opened.ratchet, Change::Epoch(Box::new(next)))))
+    }
+
+    /// The private keys of the next epoch, and the commit secret.
+    fn read_commit_path(
+        &self,
+        commit: &Commit,
+        committer: LeafIndex,
+        applied: &Applied,
+    ) -> Result<(BTreeMap<NodeIndex, HpkePrivateKey>, Secret), Error> {
+        let suite = &self.settings.suite;
+        let mut private_keys = self.kept_private_keys(&applied.tree, &applied.updated)?;
+        let Some(path) = &commit.path else {
+            return Ok((private_keys, Secret::zero(suite.secret_length())));
+        };
+        let added = added_nodes(applied);
+        let context = self.provisional_context(&applied.tree, &applied.extensions)?.to_bytes()?;
+        let reader = PathReader {
+            sender: committer,
+            own_leaf: self.own_leaf,
+            known: &private_keys,
+            added: &added,
+        };
+        let read = read_path(suite, &applied.tree, path, reader, &context)?;
+        private_keys.extend(read.private_keys);
+        Ok((private_keys, read.commit_secret))
+    }
+
+    /// The private keys whose public keys are still in the tree, and that of one's own Update if
+    /// it was applied (V-7.5-07: the others are dropped).
+    pub(super) fn kept_private_keys(
+        &self,
+        tree: &RatchetTree,
+        updated: &[LeafIndex],
+    ) -> Result<BTreeMap<NodeIndex, HpkePrivateKey>, Error> {
+        let unchanged =
+            |node: NodeIndex| tree.encryption_key(node) == self.epoch.tree.encryption_key(node);
+        let kept = self.epoch.private_keys.iter().filter(|(node, _)| unchanged(**node));
+        let mut kept: BTreeMap<_, _> = kept.map(|(node, key)| (*node, key.clone())).collect();
+        if updated.contains(&self.own_leaf) {
+            let own = tree.leaf(self.own_leaf).ok_or(Error::Internal)?;
+            let key = self.proposals.iter().find_map(|held| match &held.proposal {
+                Proposal::Update(leaf) if leaf == own => held.leaf_key.clone(),
+                _ => None,
+            });
+            kept.insert(
+                self.own_leaf.node().ok_or(Error::Internal)?,
+                key.ok_or(Error::Internal)?,
+            );
+        }
+        Ok(kept)
+    }
+
+    /// The new context, but with the transcript hash of the old one (V-7.6-03).
+    pub(super) fn provisional_context(
+        &self,
+        tree: &RatchetTree,
+        extensions: &Extensions,
+    ) -> Result<GroupContext, Error> {
+        let old = &self.epoch.context;
+        Ok(GroupContext {
+            cipher_suite: old.cipher_suite,
+            group_id: old.group_id.clone(),
+            epoch: old.epoch.checked_add(1).ok_or(Violation::EpochOverflow)?,
+            tree_hash: tree.tree_hash(&self.settings.suite)?.as_bytes().to_vec(),
+            confirmed_transcript_hash: old.confirmed_transcript_hash.clone(),
+            extensions: extensions.clone(),
+        })
+    }
+
+    /// The key schedule from this epoch to the one that a Commit begins (section 8).
+    pub(super) fn advance(
+        &self,
+        content: &AuthenticatedContent,
+        applied: &Applied,
+        commit_secret: &Secret,
+        psks: &[(PreSharedKeyId, Secret)],
+    ) -> Result<Advance, Error> {
+        let suite = &self.settings.suite;
+        let mut context = self.provisional_context(&applied.tree, &applied.extensions)?;
+        let interim = self.epoch.interim_transcript_hash.as_bytes();
+        let input = content.confirmed_transcript_hash_input()?;
+        let confirmed = confirmed_transcript_hash(suite, interim, &input)?;
+        context.confirmed_transcript_hash = confirmed.as_bytes().to_vec();
+        let context_bytes = context.to_bytes()?;
+        let init_secret = &self.epoch.secrets.init_secret;
+        let joiner = JoinerSecret::derive(suite, init_secret, commit_secret, &context_bytes)?;
+        Advance::from_joiner(suite, context, joiner, psks)
+    }
+
+    fn outcome(
+        &self,
+        applied: &Applied,
+        committer: LeafIndex,
+        changed: &BTreeSet<LeafIndex>,
+    ) -> Result<CommitOutcome, Error> {
+        let before = |leaf: &LeafIndex| self.member(*leaf);
+        let after = |leaf: &LeafIndex| {
+            let node = applied.tree.leaf(*leaf)?;
+            Some(Member {
+                leaf_index: *leaf,
+                credential: node.credential.clone(),
+                signature_key: node.signature_key.clone(),
+            })
+        };
+        let added: BTreeSet<LeafIndex> = applied.added.iter().map(|(leaf, _)| *leaf).collect();
+        let updated = changed
+            .iter()
+            .filter(|leaf| !added.contains(leaf) && !applied.removed.contains(leaf));
+        Ok(CommitOutcome {
+            epoch: self.epoch().checked_add(1).ok_or(Violation::EpochOverflow)?,
+            committer: before(&committer).ok_or(Violation::UnknownSender)?,
+            added: added.iter().filter_map(after).collect(),
+            removed: applied.removed.iter().filter_map(before).collect(),
+            updated: updated.filter_map(after).collect(),
+            removes_own: applied.removed.contains(&self.own_leaf),
+            reinit: applied.reinit.clone(),
+        })
+    }
+
+    pub(super) fn own_outcome(
+        &self,
+        applied: &Applied,
+        changed: &BTreeSet<LeafIndex>,
+    ) -> Result<CommitOutcome, Error> {
+        self.outcome(applied, self.own_leaf, changed)
+    }
+}
+
+/// The secrets of a next epoch, before its confirmation tag is made or checked.
+pub(super) struct Advance {
+    pub(super) context: GroupContext,
+    context_bytes: Vec<u8>,
+    secrets: EpochSecrets,
+    encryption_secret: Secret,
+    pub(super) joiner: JoinerSecret,
+    pub(super) welcome: crate::schedule::WelcomeKeys,
+}
+
+impl Advance {
+    /// From the joiner secret on, committers, members and joiners do the same.
+    pub(super) fn from_joiner(
+        suite: &Suite,
+        context: GroupContext,
+        joiner: JoinerSecret,
+        psks: &[(PreSharedKeyId, Secret)],
+    ) -> Result<Self, Error> {
+        let context_bytes = context.to_bytes()?;
+        let member = joiner.with_psk(suite, &psk_secret(suite, psks)?)?;
+        let welcome = member.welcome(suite)?;
+        let (secrets, encryption_secret) = member.epoch(suite, &context_bytes)?.secrets(suite)?;
+        Ok(Self { context, context_bytes, secrets, encryption_secret, joiner, welcome })
+    }
+
+    /// The confirmation tag (section 6.1).
+    pub(super) fn tag(&self, suite: &Suite) -> Result<Mac, CryptoError> {
+        suite.mac(&self.secrets.confirmation_key, &[&self.context.confirmed_transcript_hash])
+    }
+
+    /// V-6.1-08, V-6.1-09 and V-12.4.2-13.
+    pub(super) fn verify_tag(&self, suite: &Suite, tag: &Mac) -> Result<(), Error> {
+        let over = &self.context.confirmed_transcript_hash;
+        suite
+            .verify_mac(&self.secrets.confirmation_key, &[over], tag)
+            .map_err(|error| blame(error, CryptoError::InvalidMac, Violation::ConfirmationTag))
+    }
+
+    pub(super) fn into_epoch(
+        self,
+        suite: &Suite,
+        confirmation_tag: Mac,
+        tree: RatchetTree,
+        private_keys: BTreeMap<NodeIndex, HpkePrivateKey>,
+    ) -> Result<EpochState, Error> {
+        let confirmed = &self.context.confirmed_transcript_hash;
+        let interim_transcript_hash =
+            interim_transcript_hash(suite, confirmed, &confirmation_tag)?;
+        Ok(EpochState {
+            context: self.context,
+            context_bytes: Arc::from(self.context_bytes),
+            secret_tree: SecretTree::new(tree.width(), self.encryption_secret),
+            tree,
+            secrets: self.secrets,
+            interim_transcript_hash,
+            confirmation_tag,
+            private_keys,
+        })
+    }
+}
+
+/// The leaves that a list adds, as nodes.
+pub(super) fn added_nodes(applied: &Applied) -> BTreeSet<NodeIndex> {
+    applied.added.iter().filter_map(|(leaf, _)| leaf.node()).collect()
+}

@@ -1,0 +1,198 @@
+use crate::crypto::{HashReference, Rng};
+use crate::error::{Error, Misuse, Refused};
+use crate::identity::{CredentialUse, CredentialValidator, Signer};
+use crate::message::{AuthenticatedContent, Content, MlsMessage, Proposal, Sender};
+use crate::rules::Violation;
+use crate::rules::leaf::{Requirements, check_key_package, check_leaf, ensure_update_leaf};
+use crate::rules::proposals::{Resolved, check_proposal};
+use crate::tree::{Extensions, LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource};
+
+use super::apply::{item_of, replacing};
+use super::open::Verified;
+use super::pending::CachedProposal;
+use super::step::{Change, RatchetUse};
+use super::{Framing, GroupState, ReviewItem, Step};
+
+/// A proposal that was authenticated and is valid by itself.
+#[derive(Debug)]
+pub struct OpenedProposal {
+    cached: CachedProposal,
+    item: Option<ReviewItem>,
+    from: u64,
+    ratchet: Option<RatchetUse>,
+}
+
+impl OpenedProposal {
+    /// The proposal.
+    #[must_use]
+    pub fn proposal(&self) -> &Proposal {
+        &self.cached.proposal
+    }
+
+    /// Who proposed it.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.cached.sender
+    }
+
+    /// The credential that the application has to judge, if the proposal brings one.
+    #[must_use]
+    pub fn review_item(&self) -> Option<&ReviewItem> {
+        self.item.as_ref()
+    }
+
+    /// Accepts the proposal after its credential was judged: it waits for a Commit.
+    #[must_use]
+    pub fn accept(self) -> (HashReference, Step) {
+        let reference = self.cached.reference.clone();
+        let change = Change::Proposal(Box::new(self.cached));
+        (reference, Step { from: self.from, ratchet: self.ratchet, change })
+    }
+
+    /// Asks the validator, then accepts.
+    ///
+    /// # Errors
+    /// [`Refused::Credential`].
+    pub fn review(
+        self,
+        state: &GroupState,
+        validator: &dyn CredentialValidator,
+    ) -> Result<(HashReference, Step), Error> {
+        if let Some(item) = &self.item {
+            item.ask(validator, state.group_id())?;
+        }
+        Ok(self.accept())
+    }
+}
+
+impl GroupState {
+    /// Proposes a change to the group (section 12.1).
+    ///
+    /// # Errors
+    /// [`Error::Violation`] if the proposal is not valid by itself; [`Misuse::NotMember`]; the
+    /// generator or the signer failed. An own Update is made by [`Self::propose_update`].
+    pub fn propose(
+        &self,
+        proposal: Proposal,
+        framing: &Framing,
+        signer: &dyn Signer,
+        rng: &mut dyn Rng,
+    ) -> Result<(MlsMessage, HashReference, Step), Error> {
+        self.propose_with(proposal, None, framing, signer, rng)
+    }
+
+    /// Proposes a new encryption key for this member's own leaf (section 12.1.2).
+    ///
+    /// # Errors
+    /// As for [`Self::propose`].
+    pub fn propose_update(
+        &self,
+        framing: &Framing,
+        signer: &dyn Signer,
+        rng: &mut dyn Rng,
+    ) -> Result<(MlsMessage, HashReference, Step), Error> {
+        let old = self.epoch.tree.leaf(self.own_leaf).ok_or(Error::Internal)?;
+        let keys = self.settings.suite.generate_key_pair(rng)?;
+        let content = LeafNodeContent {
+            encryption_key: keys.public,
+            source: LeafNodeSource::Update,
+            ..LeafNodeContent::clone(old)
+        };
+        let leaf = LeafNode::sign(content, self.position(self.own_leaf), signer)?;
+        self.propose_with(Proposal::Update(leaf), Some(keys.private), framing, signer, rng)
+    }
+
+    fn propose_with(
+        &self,
+        proposal: Proposal,
+        leaf_key: Option<crate::crypto::HpkePrivateKey>,
+        framing: &Framing,
+        signer: &dyn Signer,
+        rng: &mut dyn Rng,
+    ) -> Result<(MlsMessage, HashReference, Step), Error> {
+        self.ensure_active()?;
+        let sender = Sender::Member(self.own_leaf);
+        if matches!(proposal, Proposal::Update(_)) && leaf_key.is_none() {
+            return Err(Misuse::NoSuchMember.into());
+        }
+        self.check_alone(&proposal, sender)?;
+        self.ensure_cache_has_room()?;
+        let signed = self.sign_content(Content::Proposal(proposal.clone()), framing, signer)?;
+        let reference = signed.reference(&self.settings.suite)?;
+        let (message, ratchet) = self.protect(signed, framing.padding, rng)?;
+        let cached = CachedProposal {
+            sequence: self.proposals.next_sequence(),
+            reference: reference.clone(),
+            sender,
+            proposal,
+            leaf_key,
+        };
+        let step = self.step(ratchet, Change::Proposal(Box::new(cached)));
+        Ok((message, reference, step))
+    }
+
+    pub(super) fn open_proposal(&self, verified: Verified) -> Result<OpenedProposal, Error> {
+        let sender = verified.sender();
+        let (content, ratchet) = verified.into_parts();
+        self.ensure_cache_has_room()?;
+        let reference = content.reference(&self.settings.suite)?;
+        let AuthenticatedContent { content, .. } = content;
+        let Content::Proposal(proposal) = content.content else { return Err(Error::Internal) };
+        self.check_alone(&proposal, content.sender)?;
+        let item = self.item_of_proposal(&proposal, sender);
+        let cached = CachedProposal {
+            sequence: self.proposals.next_sequence(),
+            reference,
+            sender: content.sender,
+            proposal,
+            leaf_key: None,
+        };
+        Ok(OpenedProposal { cached, item, from: self.version, ratchet })
+    }
+
+    /// What can be said of a proposal without the list that it will be in: the group's extensions
+    /// may change in the same Commit (V-12.3-02), so that they are not held against it yet.
+    fn check_alone(&self, proposal: &Proposal, sender: Sender) -> Result<(), Error> {
+        let suite = &self.settings.suite;
+        let item = Resolved { sender, proposal: proposal.clone(), reference: None };
+        check_proposal(&item, &self.epoch.tree, suite)?;
+        let extensions = Extensions::new();
+        let requirements = Requirements { suite, extensions: &extensions, required: None };
+        match (proposal, sender) {
+            (Proposal::Add(key_package), _) => check_key_package(key_package, requirements)?,
+            (Proposal::Update(leaf), Sender::Member(sender)) => {
+                let old = self.epoch.tree.leaf(sender).ok_or(Violation::ExternalUpdate)?;
+                ensure_update_leaf(leaf, old)?;
+                check_leaf(leaf, self.position(sender), requirements)?;
+            }
+            (Proposal::ExternalInit(_), _) => {
+                return Err(Violation::ExternalInitInMemberCommit.into());
+            }
+            (Proposal::GroupContextExtensions(new), _) => {
+                crate::rules::leaf::ensure_group_context_extensions(new)?;
+                new.required_capabilities(&self.settings.context)?;
+                new.external_senders(&self.settings.context)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn item_of_proposal(&self, proposal: &Proposal, sender: LeafIndex) -> Option<ReviewItem> {
+        match proposal {
+            Proposal::Add(key_package) => {
+                Some(item_of(&key_package.leaf_node, CredentialUse::Add))
+            }
+            Proposal::Update(leaf) => {
+                let old = self.epoch.tree.leaf(sender)?;
+                Some(replacing(leaf, old, CredentialUse::Update))
+            }
+            _ => None,
+        }
+    }
+
+    fn ensure_cache_has_room(&self) -> Result<(), Refused> {
+        let limit = self.settings.limits().cached_proposals;
+        if self.proposals.len() < limit { Ok(()) } else { Err(Refused::CachedProposals(limit)) }
+    }
+}

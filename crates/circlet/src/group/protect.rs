@@ -1,0 +1,238 @@
+use crate::codec::Encode;
+use crate::crypto::{Rng, Secret, Suite};
+use crate::error::{Error, Misuse};
+use crate::identity::{Signer, sign_with_label};
+use crate::message::{
+    AuthenticatedContent, Content, ContentType, FramedContent, FramedContentAuthData, MlsMessage,
+    PrivateContent, PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,
+};
+use crate::schedule::{MessageKey, RatchetError, RatchetKind, SkippedStep};
+
+use super::step::{Change, RatchetUse};
+use super::{GroupState, Member, Step};
+
+/// How proposals and commits travel (RFC 9420 section 6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HandshakeFormat {
+    /// Encrypted.
+    #[default]
+    Private,
+    /// Signed only: whoever carries them can read who is in the group.
+    Public,
+}
+
+/// How many bytes of zero are put behind an encrypted content, so that its length tells less
+/// (RFC 9420 section 15.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Padding {
+    /// None.
+    #[default]
+    None,
+    /// Up to the next multiple of so many bytes; 0 is as none.
+    Multiple(u32),
+}
+
+/// What goes around a content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Framing {
+    /// Data of the application that is authenticated, not encrypted.
+    pub authenticated_data: Vec<u8>,
+    /// Padding, where the content is encrypted.
+    pub padding: Padding,
+    /// How proposals and commits travel; application data is always encrypted.
+    pub handshake: HandshakeFormat,
+}
+
+/// Application data that was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplicationMessage {
+    /// Who sent it, by the roster of its epoch.
+    pub sender: Member,
+    /// The epoch that it was sent in.
+    pub epoch: u64,
+    /// The sender's count of messages in the epoch: a gap means that one is missing.
+    pub generation: u32,
+    /// Data of the application that was authenticated, not encrypted.
+    pub authenticated_data: Vec<u8>,
+    /// The data.
+    pub data: Vec<u8>,
+}
+
+impl Padding {
+    fn length(self, content: usize) -> usize {
+        match self {
+            Self::None | Self::Multiple(0) => 0,
+            Self::Multiple(size) => {
+                let size = usize::try_from(size).unwrap_or(usize::MAX);
+                content.checked_next_multiple_of(size).map_or(0, |padded| padded - content)
+            }
+        }
+    }
+}
+
+impl GroupState {
+    /// Encrypts application data to the group (section 15).
+    ///
+    /// # Errors
+    /// [`Misuse::ProposalsPending`] while valid proposals wait for a Commit (section 12.4), unless
+    /// `despite_proposals`; [`Misuse::NotMember`]; the generator or the signer failed.
+    pub fn send(
+        &self,
+        data: &[u8],
+        framing: &Framing,
+        despite_proposals: bool,
+        signer: &dyn Signer,
+        rng: &mut dyn Rng,
+    ) -> Result<(MlsMessage, Step), Error> {
+        self.ensure_active()?;
+        if !despite_proposals && self.has_pending_proposals() {
+            return Err(Misuse::ProposalsPending.into());
+        }
+        let content = Content::Application(data.to_vec());
+        let signed = self.sign_content(content, framing, signer)?;
+        let (message, ratchet) = self.protect(signed, framing.padding, rng)?;
+        Ok((message, self.step(ratchet, Change::Nothing)))
+    }
+
+    /// Frames and signs a content of this member (section 6.1); a Commit gets its confirmation
+    /// tag later.
+    pub(crate) fn sign_content(
+        &self,
+        content: Content,
+        framing: &Framing,
+        signer: &dyn Signer,
+    ) -> Result<AuthenticatedContent, Error> {
+        self.ensure_signer(signer)?;
+        let wire_format = match (&content, framing.handshake) {
+            (Content::Application(_), _) | (_, HandshakeFormat::Private) => {
+                WireFormat::PrivateMessage
+            }
+            (_, HandshakeFormat::Public) => WireFormat::PublicMessage,
+        };
+        let content = FramedContent {
+            group_id: self.group_id().clone(),
+            epoch: self.epoch(),
+            sender: Sender::Member(self.own_leaf),
+            authenticated_data: framing.authenticated_data.clone(),
+            content,
+        };
+        let tbs = content.to_be_signed(wire_format, &self.epoch.context_bytes)?;
+        let signature = sign_with_label(signer, "FramedContentTBS", &tbs)?;
+        let auth = FramedContentAuthData { signature, confirmation_tag: None };
+        Ok(AuthenticatedContent { wire_format, content, auth })
+    }
+
+    fn ensure_signer(&self, signer: &dyn Signer) -> Result<(), Misuse> {
+        let own = self.epoch.tree.leaf(self.own_leaf).map(|leaf| &leaf.signature_key);
+        if own == Some(signer.public_key()) { Ok(()) } else { Err(Misuse::WrongSigner) }
+    }
+
+    /// Turns an authenticated content into the message that travels, with the key that it used.
+    pub(crate) fn protect(
+        &self,
+        signed: AuthenticatedContent,
+        padding: Padding,
+        rng: &mut dyn Rng,
+    ) -> Result<(MlsMessage, Option<RatchetUse>), Error> {
+        if signed.wire_format == WireFormat::PrivateMessage {
+            let (message, used) = self.encrypt(signed, padding, rng)?;
+            return Ok((MlsMessage::Private(message), Some(used)));
+        }
+        let AuthenticatedContent { content, auth, .. } = signed;
+        let tbm = PublicMessage::to_be_maced(&content, &auth, &self.epoch.context_bytes)?;
+        let key = &self.epoch.secrets.membership_key;
+        let tag = self.settings.suite.mac(key, &[&tbm])?;
+        let message = PublicMessage { content, auth, membership_tag: Some(tag) };
+        Ok((MlsMessage::Public(message), None))
+    }
+
+    /// Section 6.3: the content under the next key of this member's ratchet, the sender data under
+    /// a key from the ciphertext.
+    fn encrypt(
+        &self,
+        signed: AuthenticatedContent,
+        padding: Padding,
+        rng: &mut dyn Rng,
+    ) -> Result<(PrivateMessage, RatchetUse), Error> {
+        let suite = &self.settings.suite;
+        let AuthenticatedContent { content, auth, .. } = signed;
+        let FramedContent { group_id, epoch, authenticated_data, content, .. } = content;
+        let content_type = content.content_type();
+        let kind = ratchet_kind(content_type);
+
+        let tree = &self.epoch.secret_tree;
+        let generation = tree.next_generation(self.own_leaf, kind);
+        let (key, tree_step) =
+            tree.advance(suite, self.own_leaf, kind, generation, self.settings.limits())
+                .map_err(own_ratchet)?;
+        let mut reuse_guard = [0; 4];
+        rng.fill(&mut reuse_guard)?;
+
+        let private = PrivateContent { content, auth };
+        let plaintext = private.to_plaintext(0)?;
+        let padding = padding.length(plaintext.len());
+        let plaintext = if padding == 0 { plaintext } else { private.to_plaintext(padding)? };
+        let aad =
+            PrivateMessage::content_aad(&group_id, epoch, content_type, &authenticated_data)?;
+        let nonce = guarded_nonce(&key.nonce, reuse_guard);
+        let ciphertext = suite.seal(&key.key, nonce.as_bytes(), &aad, &plaintext)?;
+
+        let sender = SenderData { leaf_index: self.own_leaf, generation, reuse_guard };
+        let aad = PrivateMessage::sender_data_aad(&group_id, epoch, content_type)?;
+        let secret = &self.epoch.secrets.sender_data_secret;
+        let key = sender_data_key(suite, secret, &ciphertext)?;
+        let encrypted_sender_data =
+            suite.seal(&key.key, key.nonce.as_bytes(), &aad, &sender.to_bytes()?)?;
+
+        let message = PrivateMessage {
+            group_id,
+            epoch,
+            content_type,
+            authenticated_data,
+            encrypted_sender_data,
+            ciphertext,
+        };
+        let skipped = SkippedStep::default();
+        Ok((message, RatchetUse { epoch, tree: tree_step, skipped }))
+    }
+}
+
+/// Section 9.1: proposals and commits have a ratchet of their own.
+pub(super) fn ratchet_kind(content_type: ContentType) -> RatchetKind {
+    match content_type {
+        ContentType::Application => RatchetKind::Application,
+        ContentType::Proposal | ContentType::Commit => RatchetKind::Handshake,
+    }
+}
+
+/// Section 6.3.1: the reuse guard changes the first four bytes of the nonce.
+pub(super) fn guarded_nonce(nonce: &Secret, reuse_guard: [u8; 4]) -> Secret {
+    let mut bytes = zeroize::Zeroizing::new(nonce.as_bytes().to_vec());
+    for (byte, guard) in bytes.iter_mut().zip(reuse_guard) {
+        *byte ^= guard;
+    }
+    Secret::new(&bytes)
+}
+
+/// Section 6.3.2: the sender data's key comes from the beginning of the ciphertext.
+pub(crate) fn sender_data_key(
+    suite: &Suite,
+    sender_data_secret: &Secret,
+    ciphertext: &[u8],
+) -> Result<MessageKey, Error> {
+    let sample = ciphertext.get(..suite.secret_length()).unwrap_or(ciphertext);
+    let aead = suite.spec().aead;
+    Ok(MessageKey {
+        key: suite.expand_with_label(sender_data_secret, "key", sample, aead.key_length)?,
+        nonce: suite.expand_with_label(sender_data_secret, "nonce", sample, aead.nonce_length)?,
+    })
+}
+
+fn own_ratchet(error: RatchetError) -> Error {
+    match error {
+        RatchetError::Exhausted => Misuse::RatchetExhausted.into(),
+        RatchetError::Crypto(error) => error.into(),
+        _ => Error::Internal,
+    }
+}

@@ -1,0 +1,97 @@
+use crate::crypto::{Secret, SignaturePublicKey};
+use crate::error::{Error, Unready};
+use crate::identity::{Credential, CredentialCheck, CredentialUse, CredentialValidator};
+use crate::message::GroupId;
+use crate::schedule::{PreSharedKeyId, Psk};
+
+use super::GroupState;
+
+/// Where external pre-shared keys come from (RFC 9420 section 8.4).
+pub trait PskSource {
+    /// The key with this id.
+    fn external(&self, psk_id: &[u8]) -> Option<Secret>;
+
+    /// The resumption PSK of another group, or of an epoch that the group itself no longer keeps.
+    fn resumption(&self, group_id: &[u8], epoch: u64) -> Option<Secret> {
+        let _ = (group_id, epoch);
+        None
+    }
+}
+
+/// No pre-shared keys.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoPsks;
+
+impl PskSource for NoPsks {
+    fn external(&self, _: &[u8]) -> Option<Secret> {
+        None
+    }
+}
+
+/// Everything that the application decides or supplies while a message is processed.
+#[derive(Clone, Copy)]
+pub struct Judge<'a> {
+    /// Judges credentials.
+    pub validator: &'a dyn CredentialValidator,
+    /// Supplies external pre-shared keys.
+    pub psks: &'a dyn PskSource,
+    /// The time in seconds since the Unix epoch, against which lifetimes of key packages are
+    /// held; `None` to leave lifetimes alone.
+    pub now: Option<u64>,
+}
+
+impl std::fmt::Debug for Judge<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Judge").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// One credential that the application has to judge before a change goes on.
+#[derive(Clone, Debug)]
+pub struct ReviewItem {
+    /// The credential.
+    pub credential: Credential,
+    /// The key that it is presented with.
+    pub signature_key: SignaturePublicKey,
+    /// The credential and key that it replaces.
+    pub replaced: Option<(Credential, SignaturePublicKey)>,
+    /// Why.
+    pub reason: CredentialUse,
+}
+
+impl ReviewItem {
+    pub(super) fn ask(
+        &self,
+        validator: &dyn CredentialValidator,
+        group_id: &GroupId,
+    ) -> Result<(), Error> {
+        let check = CredentialCheck {
+            credential: &self.credential,
+            signature_key: &self.signature_key,
+            replaced: self.replaced.as_ref().map(|(credential, key)| (credential, key)),
+            group_id: Some(group_id.as_bytes()),
+            reason: self.reason,
+        };
+        Ok(validator.validate(&check)?)
+    }
+}
+
+impl GroupState {
+    /// The secrets of these pre-shared keys, in their order (section 8.4).
+    pub(super) fn psk_secrets(
+        &self,
+        ids: &[PreSharedKeyId],
+        source: &dyn PskSource,
+    ) -> Result<Vec<(PreSharedKeyId, Secret)>, Error> {
+        let find = |id: &PreSharedKeyId| match &id.psk {
+            Psk::External { psk_id } => {
+                source.external(psk_id).ok_or_else(|| Unready::UnknownPsk(psk_id.clone()))
+            }
+            Psk::Resumption { psk_group_id, psk_epoch, .. } => self
+                .resumption_psk(psk_group_id, *psk_epoch)
+                .or_else(|| source.resumption(psk_group_id, *psk_epoch))
+                .ok_or_else(|| Unready::UnknownPsk(psk_group_id.clone())),
+        };
+        ids.iter().map(|id| Ok((id.clone(), find(id)?))).collect()
+    }
+}

@@ -1,0 +1,28 @@
+use std::sync::Arc;
+
+use crate::codec::{DecodeContext, Limits};
+use crate::crypto::Suite;
+
+/// What a group is computed with: its cipher suite, the limits and the registered types. Cheap to
+/// clone.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The cipher suite over a provider.
+    pub suite: Suite,
+    /// Limits and registered types.
+    pub context: Arc<DecodeContext>,
+}
+
+impl Settings {
+    /// A suite with the default limits and no registered types.
+    #[must_use]
+    pub fn new(suite: Suite) -> Self {
+        Self { suite, context: Arc::default() }
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.context.limits
+    }
+}
