@@ -153,6 +153,16 @@ pub enum Misuse {
     /// The client is a member of a group with this id already.
     #[error("the client is in a group with this id already")]
     GroupExists,
+    /// Key packages and GroupInfos are not received: they are used where a group is changed or
+    /// joined.
+    #[error("such a message is not received")]
+    NotReceivable,
+    /// The message is no key package, where one was asked for.
+    #[error("the message is no key package")]
+    NotKeyPackage,
+    /// The message is no Welcome, where one was asked for.
+    #[error("the message is no Welcome")]
+    NotWelcome,
     /// The store holds a client already, or none where one was to be opened.
     #[error("the store holds no client, or another one")]
     WrongStore,

@@ -2,6 +2,7 @@
 
 mod error;
 
+pub mod client;
 pub mod codec;
 pub mod crypto;
 pub mod group;
@@ -14,4 +15,5 @@ pub mod schedule;
 pub mod storage;
 pub mod tree;
 
+pub use client::{Client, Group, Received};
 pub use error::{Damaged, Error, Misuse, Refused, Unready};

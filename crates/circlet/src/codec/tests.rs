@@ -104,9 +104,8 @@ fn a_vector_too_long_to_encode_is_an_error() {
 fn list_limits_are_errors_of_their_own() {
     let bytes = [6, 0, 1, 0, 2, 0, 3];
     let context = DecodeContext::default();
-    let read = |limit| {
-        Reader::new(&bytes, &context).vector_with(limit, "numbers", |reader| reader.u16())
-    };
+    let read =
+        |limit| Reader::new(&bytes, &context).vector_with(limit, "numbers", |reader| reader.u16());
     assert_eq!(read(3), Ok(vec![1, 2, 3]));
     assert_eq!(read(2), Err(DecodeError::TooMany { what: "numbers", limit: 2 }));
 }

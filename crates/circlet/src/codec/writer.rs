@@ -1,3 +1,7 @@
+use std::fmt;
+
+use zeroize::{Zeroize, Zeroizing};
+
 use super::{EncodeError, MAX_VECTOR_LENGTH};
 
 /// A value that can be written to the wire.
@@ -18,10 +22,11 @@ pub trait Encode {
 
 /// Collects an encoding. A vector that is too long is remembered and reported at the end, so
 /// that writing code needs no error path at every step.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Writer {
     bytes: Vec<u8>,
     error: Option<EncodeError>,
+    secret: bool,
 }
 
 impl Writer {
@@ -31,14 +36,21 @@ impl Writer {
         Self::default()
     }
 
+    /// An empty encoding of something secret: bytes that it leaves behind as it grows are wiped.
+    #[must_use]
+    pub fn secret() -> Self {
+        Self { bytes: Vec::new(), error: None, secret: true }
+    }
+
     /// Appends raw bytes.
     pub fn raw(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Appends a `uint8`.
     pub fn u8(&mut self, value: u8) {
-        self.bytes.push(value);
+        self.raw(&[value]);
     }
 
     /// Appends a `uint16`.
@@ -78,6 +90,7 @@ impl Writer {
         let length = self.bytes.len().saturating_sub(start + 1);
         let (prefix, size) = self.prefix(length);
         let prefix = prefix.get(..size).unwrap_or_default();
+        self.make_room(size);
         self.bytes.splice(start..=start, prefix.iter().copied());
     }
 
@@ -105,11 +118,31 @@ impl Writer {
     ///
     /// # Errors
     /// A vector in it is longer than 2^30 − 1 bytes.
-    pub fn finish(self) -> Result<Vec<u8>, EncodeError> {
+    pub fn finish(mut self) -> Result<Vec<u8>, EncodeError> {
         match self.error {
-            None => Ok(self.bytes),
+            None => Ok(std::mem::take(&mut self.bytes)),
             Some(error) => Err(error),
         }
+    }
+
+    /// The encoding of something secret, wiped when it is dropped.
+    ///
+    /// # Errors
+    /// A vector in it is longer than 2^30 − 1 bytes.
+    pub fn finish_secret(self) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+        self.finish().map(Zeroizing::new)
+    }
+
+    /// Grows a secret encoding by hand, since a `Vec` that grows leaves its bytes behind.
+    fn make_room(&mut self, more: usize) {
+        if !self.secret || self.bytes.capacity() - self.bytes.len() >= more {
+            return;
+        }
+        let needed = self.bytes.len().saturating_add(more);
+        let mut larger = Vec::with_capacity(needed.saturating_mul(2).max(256));
+        larger.extend_from_slice(&self.bytes);
+        self.bytes.zeroize();
+        self.bytes = larger;
     }
 
     fn prefix(&mut self, length: usize) -> ([u8; 4], usize) {
@@ -126,6 +159,21 @@ impl Writer {
                 ([0; 4], 0)
             }
         }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.secret {
+            self.bytes.zeroize();
+        }
+    }
+}
+
+/// Lengths only: the bytes may be secret.
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Writer({} bytes)", self.bytes.len())
     }
 }
 

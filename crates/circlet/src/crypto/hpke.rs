@@ -8,7 +8,8 @@
 use zeroize::Zeroizing;
 
 use super::{
-    AeadId, CryptoError, CryptoProvider, HpkeKeyPair, HpkePublicKey, KdfId, KemId, Secret, SuiteSpec,
+    AeadId, CryptoError, CryptoProvider, HpkeKeyPair, HpkePublicKey, KdfId, KemId, Secret,
+    SuiteSpec,
 };
 
 #[cfg(test)]

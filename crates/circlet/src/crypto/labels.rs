@@ -42,10 +42,7 @@ impl Suite {
     ///
     /// # Errors
     /// [`CryptoError::UnsupportedCipherSuite`].
-    pub fn new(
-        provider: Arc<dyn CryptoProvider>,
-        suite: CipherSuite,
-    ) -> Result<Self, CryptoError> {
+    pub fn new(provider: Arc<dyn CryptoProvider>, suite: CipherSuite) -> Result<Self, CryptoError> {
         let spec = provider.suites().iter().find(|spec| spec.suite == suite).copied();
         let spec = spec.ok_or(CryptoError::UnsupportedCipherSuite(suite))?;
         Ok(Self { provider, spec })
@@ -399,9 +396,6 @@ impl Encode for HpkeCiphertext {
 
 impl Decode for HpkeCiphertext {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            kem_output: reader.opaque()?.to_vec(),
-            ciphertext: reader.opaque()?.to_vec(),
-        })
+        Ok(Self { kem_output: reader.opaque()?.to_vec(), ciphertext: reader.opaque()?.to_vec() })
     }
 }

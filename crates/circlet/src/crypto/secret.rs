@@ -58,7 +58,9 @@ impl Secret {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match &*self.0 {
-            Bytes::Inline { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Bytes::Inline { length, bytes } => {
+                bytes.get(..usize::from(*length)).unwrap_or_default()
+            }
             Bytes::Heap(bytes) => bytes,
         }
     }

@@ -3,12 +3,12 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::identity::CredentialUse;
 use crate::message::{KeyPackage, Proposal, ReInit, Sender};
+use crate::rules::Violation;
 use crate::rules::leaf::{
     Requirements, check_key_package, check_leaf, check_membership, ensure_group_context_extensions,
     ensure_lifetime, ensure_members_meet, ensure_update_leaf,
 };
 use crate::rules::proposals::Resolved;
-use crate::rules::Violation;
 use crate::schedule::PreSharedKeyId;
 use crate::tree::{
     Extensions, LeafIndex, LeafNode, LeafPosition, RatchetTree, RequiredCapabilities,
@@ -39,11 +39,7 @@ pub(super) struct Applied {
 impl GroupState {
     /// Applies a list that [`check_list`](crate::rules::proposals::check_list) has passed, in the
     /// order of section 12.3: extensions, Updates, Removes, Adds.
-    pub(super) fn apply_list(
-        &self,
-        list: &[Resolved],
-        now: Option<u64>,
-    ) -> Result<Applied, Error> {
+    pub(super) fn apply_list(&self, list: &[Resolved], now: Option<u64>) -> Result<Applied, Error> {
         let mut applied = self.apply_extensions(list)?;
         for item in list {
             if let (Proposal::Update(leaf), Sender::Member(sender)) = (&item.proposal, item.sender)
@@ -157,7 +153,9 @@ impl GroupState {
             let after = epoch.tree.leaf(*leaf).map(owner_of);
             (before != after).then_some((*leaf, before))
         });
-        NextEpoch { former: former.collect(), epoch, reinitialized }
+        let former = former.collect();
+        let tree_changes = epoch.tree.changes_since(&self.epoch.tree);
+        NextEpoch { tree_changes, former, epoch, reinitialized }
     }
 }
 
@@ -207,10 +205,7 @@ pub(super) fn item_of(leaf: &LeafNode, reason: CredentialUse) -> ReviewItem {
 }
 
 fn owner_of(leaf: &LeafNode) -> FormerMember {
-    FormerMember {
-        credential: leaf.credential.clone(),
-        signature_key: leaf.signature_key.clone(),
-    }
+    FormerMember { credential: leaf.credential.clone(), signature_key: leaf.signature_key.clone() }
 }
 
 fn psk_of(item: &Resolved) -> Option<&PreSharedKeyId> {

@@ -6,8 +6,8 @@ use crate::message::{
     Commit, Content, EncryptedGroupSecrets, GroupSecrets, MlsMessage, Proposal, ProposalOrRef,
     Sender, Welcome,
 };
-use crate::rules::proposals::{Resolved, check_list, path_required};
 use crate::rules::leaf::ensure_lifetime;
+use crate::rules::proposals::{Resolved, check_list, path_required};
 use crate::schedule::PreSharedKeyId;
 
 use super::apply::Applied;

@@ -124,10 +124,8 @@ fn decrypt_secrets(
         .iter()
         .find(|entry| entry.new_member == reference)
         .ok_or(Unready::UnknownKeyPackage)?;
-    let init_keys = HpkeKeyPair {
-        private: keys.init_key.clone(),
-        public: key_package.init_key.clone(),
-    };
+    let init_keys =
+        HpkeKeyPair { private: keys.init_key.clone(), public: key_package.init_key.clone() };
     let context = &welcome.encrypted_group_info;
     let plaintext = suite
         .decrypt_with_label(&init_keys, "Welcome", context, &entry.encrypted_group_secrets)

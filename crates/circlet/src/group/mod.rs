@@ -18,7 +18,7 @@ mod info;
 mod join;
 mod open;
 mod past;
-mod path;
+pub(crate) mod path;
 mod pending;
 mod process;
 mod propose;
@@ -32,8 +32,8 @@ mod step;
 mod tests;
 
 pub use commit::{CommitRequest, StagedCommit};
-pub use info::GroupInfoOptions;
 pub use create::{JoinKeys, LeafTemplate};
+pub use info::GroupInfoOptions;
 pub use join::OpenedWelcome;
 pub use open::{Opened, OpenedApplication};
 pub use process::{CommitOutcome, OpenedCommit, ReviewedCommit};
@@ -44,8 +44,8 @@ pub use settings::Settings;
 pub use state::{GroupState, Member, Status};
 pub use step::Step;
 
-pub(crate) use past::{FormerMember, PastEpoch};
-pub(crate) use pending::CachedProposal;
+pub(crate) use past::{FormerMember, FormerMembers, PastEpoch};
+pub(crate) use pending::{CachedProposal, ProposalCache};
 #[cfg(feature = "hazmat")]
 pub(crate) use protect::sender_data_key;
 pub(crate) use state::EpochState;

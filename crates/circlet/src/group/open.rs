@@ -6,9 +6,7 @@ use crate::message::{
     PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,
 };
 use crate::rules::Violation;
-use crate::schedule::{
-    MessageKey, RatchetError, SecretTree, SecretTreeStep, SkippedId,
-};
+use crate::schedule::{MessageKey, RatchetError, SecretTree, SecretTreeStep, SkippedId};
 use crate::tree::LeafIndex;
 
 use super::protect::{guarded_nonce, ratchet_kind, sender_data_key};
@@ -106,9 +104,7 @@ impl GroupState {
             Content::Proposal(_) => {
                 self.open_proposal(verified).map(Box::new).map(Opened::Proposal)
             }
-            Content::Commit(_) => {
-                self.open_commit(verified, now).map(Box::new).map(Opened::Commit)
-            }
+            Content::Commit(_) => self.open_commit(verified, now).map(Box::new).map(Opened::Commit),
         }
     }
 
@@ -287,9 +283,8 @@ impl GroupState {
             return Ok((key, RatchetUse { epoch, tree: SecretTreeStep::default(), skipped }));
         }
         let suite = &self.settings.suite;
-        let (key, mut tree) = secret_tree
-            .advance(suite, leaf, kind, generation, limits)
-            .map_err(ratchet_error)?;
+        let (key, mut tree) =
+            secret_tree.advance(suite, leaf, kind, generation, limits).map_err(ratchet_error)?;
         let keys = std::mem::take(&mut tree.skipped);
         let skipped = self.skipped.plan(id, keys, limits);
         Ok((key, RatchetUse { epoch, tree, skipped }))

@@ -13,31 +13,31 @@ use crate::tree::{
 };
 
 /// A path that this member made, before its secrets are encrypted (section 7.4).
-pub(super) struct NewPath {
-    pub(super) leaf_node: LeafNode,
+pub(crate) struct NewPath {
+    pub(crate) leaf_node: LeafNode,
     /// From the leaf to the root.
-    pub(super) nodes: Vec<NewPathNode>,
-    pub(super) commit_secret: Secret,
+    pub(crate) nodes: Vec<NewPathNode>,
+    pub(crate) commit_secret: Secret,
     leaf_key: HpkePrivateKey,
 }
 
 /// One node of a [`NewPath`].
-pub(super) struct NewPathNode {
-    pub(super) place: PathNode,
+pub(crate) struct NewPathNode {
+    pub(crate) place: PathNode,
     keys: HpkeKeyPair,
-    pub(super) path_secret: Secret,
+    pub(crate) path_secret: Secret,
 }
 
 /// What a path gives to a member that reads it.
-pub(super) struct ReadPath {
-    pub(super) private_keys: BTreeMap<NodeIndex, HpkePrivateKey>,
-    pub(super) commit_secret: Secret,
+pub(crate) struct ReadPath {
+    pub(crate) private_keys: BTreeMap<NodeIndex, HpkePrivateKey>,
+    pub(crate) commit_secret: Secret,
 }
 
 impl NewPath {
     /// Makes new keys for a leaf and the nodes above it, and puts them into the tree (sections
     /// 7.4 and 7.5).
-    pub(super) fn build(
+    pub(crate) fn build(
         suite: &Suite,
         tree: &mut RatchetTree,
         position: LeafPosition<'_>,
@@ -69,7 +69,7 @@ impl NewPath {
 
     /// Encrypts each path secret to the other side of its node, new members left out (section
     /// 7.5). `context` is the encoded provisional GroupContext.
-    pub(super) fn encrypt(
+    pub(crate) fn encrypt(
         &self,
         suite: &Suite,
         tree: &RatchetTree,
@@ -94,13 +94,13 @@ impl NewPath {
     }
 
     /// The private keys that the committer now has.
-    pub(super) fn private_keys(&self, leaf: NodeIndex) -> BTreeMap<NodeIndex, HpkePrivateKey> {
+    pub(crate) fn private_keys(&self, leaf: NodeIndex) -> BTreeMap<NodeIndex, HpkePrivateKey> {
         let nodes = self.nodes.iter().map(|node| (node.place.node, node.keys.private.clone()));
         nodes.chain([(leaf, self.leaf_key.clone())]).collect()
     }
 
     /// The path secret of the lowest node above both the committer and this leaf.
-    pub(super) fn secret_for(&self, leaf: NodeIndex) -> Option<&Secret> {
+    pub(crate) fn secret_for(&self, leaf: NodeIndex) -> Option<&Secret> {
         let node = self.nodes.iter().find(|node| node.place.node.contains(leaf))?;
         Some(&node.path_secret)
     }
@@ -108,7 +108,7 @@ impl NewPath {
 
 /// What can be said of a path by everybody, before any secret is decrypted (section 12.4.2): its
 /// shape, its keys and its parent hashes. Puts it into the tree.
-pub(super) fn merge_path(
+pub(crate) fn merge_path(
     suite: &Suite,
     tree: &mut RatchetTree,
     sender: LeafIndex,
@@ -163,35 +163,45 @@ fn ensure_keys_are_new(
 
 /// Decrypts the one path secret that is for this member and derives those above it (section 7.5).
 /// `tree` has the path in it; `known` are the private keys that the proposals left this member.
-pub(super) fn read_path(
+pub(crate) fn read_path(
     suite: &Suite,
     tree: &RatchetTree,
     path: &UpdatePath,
     reader: PathReader<'_>,
     context: &[u8],
 ) -> Result<ReadPath, Error> {
-    let places = tree.filtered_direct_path(reader.sender);
+    let (places, path_secret) = open_path(suite, tree, path, reader, context)?;
+    derive_path(suite, tree, &places, path_secret, Violation::PathPublicKey)
+}
+
+/// Decrypts the one path secret that is for this member: with it, the node that it is of and those
+/// above.
+pub(crate) fn open_path(
+    suite: &Suite,
+    tree: &RatchetTree,
+    path: &UpdatePath,
+    reader: PathReader<'_>,
+    context: &[u8],
+) -> Result<(Vec<PathNode>, Secret), Error> {
+    let mut places = tree.filtered_direct_path(reader.sender);
     let own = reader.own_leaf.node().ok_or(Error::Internal)?;
-    let index = places
-        .iter()
-        .position(|place| place.node.contains(own))
-        .ok_or(Violation::PathLength)?;
+    let index =
+        places.iter().position(|place| place.node.contains(own)).ok_or(Violation::PathLength)?;
     let place = places.get(index).ok_or(Error::Internal)?;
     let node = path.nodes.get(index).ok_or(Violation::PathLength)?;
     let path_secret = decrypt(suite, tree, place, node, &reader, context)?;
     if path_secret.len() != suite.secret_length() {
         return Err(Violation::PathDecryption.into());
     }
-    let above = places.get(index..).unwrap_or_default();
-    derive_path(suite, tree, above, path_secret, Violation::PathPublicKey)
+    Ok((places.split_off(index), path_secret))
 }
 
 /// Who reads a path, and with what.
-pub(super) struct PathReader<'a> {
-    pub(super) sender: LeafIndex,
-    pub(super) own_leaf: LeafIndex,
-    pub(super) known: &'a BTreeMap<NodeIndex, HpkePrivateKey>,
-    pub(super) added: &'a BTreeSet<NodeIndex>,
+pub(crate) struct PathReader<'a> {
+    pub(crate) sender: LeafIndex,
+    pub(crate) own_leaf: LeafIndex,
+    pub(crate) known: &'a BTreeMap<NodeIndex, HpkePrivateKey>,
+    pub(crate) added: &'a BTreeSet<NodeIndex>,
 }
 
 fn decrypt(
@@ -202,11 +212,10 @@ fn decrypt(
     reader: &PathReader<'_>,
     context: &[u8],
 ) -> Result<Secret, Error> {
-    let addressed = recipients(tree, place.copath, reader.added)
-        .zip(&node.encrypted_path_secret)
-        .find_map(|(recipient, ciphertext)| {
-            Some((recipient, reader.known.get(&recipient)?, ciphertext))
-        });
+    let addressed =
+        recipients(tree, place.copath, reader.added).zip(&node.encrypted_path_secret).find_map(
+            |(recipient, ciphertext)| Some((recipient, reader.known.get(&recipient)?, ciphertext)),
+        );
     let (recipient, private, ciphertext): (_, _, &HpkeCiphertext) =
         addressed.ok_or(Error::Internal)?;
     let public = tree.encryption_key(recipient).ok_or(Error::Internal)?.clone();
@@ -222,7 +231,7 @@ fn decrypt(
 
 /// Derives keys from a path secret for the node that it is of and those above, and compares them
 /// with the tree (V-7.5-06 and V-12.4.3.1-20).
-pub(super) fn derive_path(
+pub(crate) fn derive_path(
     suite: &Suite,
     tree: &RatchetTree,
     places: &[PathNode],
@@ -241,7 +250,8 @@ pub(super) fn derive_path(
     Ok(ReadPath { private_keys, commit_secret: path_secret })
 }
 
-fn node_keys(suite: &Suite, path_secret: &Secret) -> Result<HpkeKeyPair, CryptoError> {
+/// The key pair of a node (section 7.4).
+pub(crate) fn node_keys(suite: &Suite, path_secret: &Secret) -> Result<HpkeKeyPair, CryptoError> {
     suite.derive_key_pair(&suite.derive_secret(path_secret, "node")?)
 }
 

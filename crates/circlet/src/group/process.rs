@@ -182,8 +182,7 @@ impl GroupState {
         let advance = self.advance(content, applied, &commit_secret, &psks)?;
         let tag = content.auth.confirmation_tag.as_ref().ok_or(Violation::ConfirmationTag)?;
         advance.verify_tag(suite, tag)?;
-        let epoch =
-            advance.into_epoch(suite, tag.clone(), applied.tree.clone(), private_keys)?;
+        let epoch = advance.into_epoch(suite, tag.clone(), applied.tree.clone(), private_keys)?;
         let reinitialized = applied.reinit.is_some();
         let next = self.next_epoch(epoch, &opened.changed, reinitialized);
         Ok((outcome, self.step(opened.ratchet, Change::Epoch(Box::new(next)))))
@@ -231,10 +230,7 @@ impl GroupState {
                 Proposal::Update(leaf) if leaf == own => held.leaf_key.clone(),
                 _ => None,
             });
-            kept.insert(
-                self.own_leaf.node().ok_or(Error::Internal)?,
-                key.ok_or(Error::Internal)?,
-            );
+            kept.insert(self.own_leaf.node().ok_or(Error::Internal)?, key.ok_or(Error::Internal)?);
         }
         Ok(kept)
     }
@@ -292,9 +288,8 @@ impl GroupState {
             })
         };
         let added: BTreeSet<LeafIndex> = applied.added.iter().map(|(leaf, _)| *leaf).collect();
-        let updated = changed
-            .iter()
-            .filter(|leaf| !added.contains(leaf) && !applied.removed.contains(leaf));
+        let updated =
+            changed.iter().filter(|leaf| !added.contains(leaf) && !applied.removed.contains(leaf));
         Ok(CommitOutcome {
             epoch: self.epoch().checked_add(1).ok_or(Violation::EpochOverflow)?,
             committer: before(&committer).ok_or(Violation::UnknownSender)?,
@@ -361,8 +356,7 @@ impl Advance {
         private_keys: BTreeMap<NodeIndex, HpkePrivateKey>,
     ) -> Result<EpochState, Error> {
         let confirmed = &self.context.confirmed_transcript_hash;
-        let interim_transcript_hash =
-            interim_transcript_hash(suite, confirmed, &confirmation_tag)?;
+        let interim_transcript_hash = interim_transcript_hash(suite, confirmed, &confirmation_tag)?;
         Ok(EpochState {
             context: self.context,
             context_bytes: Arc::from(self.context_bytes),

@@ -180,9 +180,7 @@ impl GroupState {
 
     fn item_of_proposal(&self, proposal: &Proposal, sender: LeafIndex) -> Option<ReviewItem> {
         match proposal {
-            Proposal::Add(key_package) => {
-                Some(item_of(&key_package.leaf_node, CredentialUse::Add))
-            }
+            Proposal::Add(key_package) => Some(item_of(&key_package.leaf_node, CredentialUse::Add)),
             Proposal::Update(leaf) => {
                 let old = self.epoch.tree.leaf(sender)?;
                 Some(replacing(leaf, old, CredentialUse::Update))

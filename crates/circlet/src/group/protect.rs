@@ -163,9 +163,9 @@ impl GroupState {
 
         let tree = &self.epoch.secret_tree;
         let generation = tree.next_generation(self.own_leaf, kind);
-        let (key, tree_step) =
-            tree.advance(suite, self.own_leaf, kind, generation, self.settings.limits())
-                .map_err(own_ratchet)?;
+        let (key, tree_step) = tree
+            .advance(suite, self.own_leaf, kind, generation, self.settings.limits())
+            .map_err(own_ratchet)?;
         let mut reuse_guard = [0; 4];
         rng.fill(&mut reuse_guard)?;
 
@@ -173,8 +173,7 @@ impl GroupState {
         let plaintext = private.to_plaintext(0)?;
         let padding = padding.length(plaintext.len());
         let plaintext = if padding == 0 { plaintext } else { private.to_plaintext(padding)? };
-        let aad =
-            PrivateMessage::content_aad(&group_id, epoch, content_type, &authenticated_data)?;
+        let aad = PrivateMessage::content_aad(&group_id, epoch, content_type, &authenticated_data)?;
         let nonce = guarded_nonce(&key.nonce, reuse_guard);
         let ciphertext = suite.seal(&key.key, nonce.as_bytes(), &aad, &plaintext)?;
 

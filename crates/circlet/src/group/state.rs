@@ -11,7 +11,7 @@ use crate::tree::{LeafIndex, NodeIndex, RatchetTree};
 use super::past::{FormerMembers, Owner, PastEpoch};
 use super::pending::ProposalCache;
 use super::step::{Change, NextEpoch, RatchetUse};
-use super::{FormerMember, Settings, Step};
+use super::{Settings, Step};
 
 /// One member's view of a group: a value that operations compute a next one of.
 ///
@@ -289,8 +289,9 @@ impl GroupState {
     }
 }
 
-impl From<Member> for FormerMember {
-    fn from(member: Member) -> Self {
-        Self { credential: member.credential, signature_key: member.signature_key }
+/// The member's credential, for people.
+impl std::fmt::Display for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.credential.fmt(f)
     }
 }

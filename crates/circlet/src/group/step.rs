@@ -1,5 +1,5 @@
 use crate::schedule::{SecretTreeStep, SkippedStep};
-use crate::tree::LeafIndex;
+use crate::tree::{LeafIndex, NodeIndex, StoredNode};
 
 use super::{CachedProposal, EpochState, FormerMember};
 
@@ -39,6 +39,8 @@ pub(crate) enum Change {
 #[derive(Debug)]
 pub(crate) struct NextEpoch {
     pub(crate) epoch: EpochState,
+    /// What the tree's change writes and deletes.
+    pub(crate) tree_changes: Vec<(NodeIndex, Option<StoredNode>)>,
     /// Owners of leaves that change with it.
     pub(crate) former: Vec<(LeafIndex, Option<FormerMember>)>,
     /// Whether the Commit closed the group.

@@ -84,13 +84,11 @@ impl PrivateContent {
     /// # Errors
     /// Something is too long to encode.
     pub fn to_plaintext(&self, padding: usize) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
-        let mut writer = Writer::new();
+        let mut writer = Writer::secret();
         self.content.encode_body(&mut writer);
         self.auth.encode(&mut writer);
-        let mut bytes = Zeroizing::new(writer.finish()?);
-        let length = bytes.len().saturating_add(padding);
-        bytes.resize(length, 0);
-        Ok(bytes)
+        writer.raw(&vec![0; padding]);
+        writer.finish_secret()
     }
 
     /// Reads a plaintext: content, authentication, and nothing but zeros.

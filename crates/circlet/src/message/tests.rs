@@ -66,9 +66,8 @@ fn padding_of_any_length_is_zero() {
     };
     for padding in [0, 1, 256] {
         let mut bytes = content.to_plaintext(padding).unwrap();
-        let read = |bytes: &[u8]| {
-            PrivateContent::from_plaintext(ContentType::Proposal, bytes, &context())
-        };
+        let read =
+            |bytes: &[u8]| PrivateContent::from_plaintext(ContentType::Proposal, bytes, &context());
         assert_eq!(read(&bytes).as_ref(), Ok(&content));
         if padding > 0 {
             for place in [bytes.len() - padding, bytes.len() - 1] {

@@ -41,7 +41,7 @@ impl GroupSecrets {
     /// # Errors
     /// Something is too long to encode.
     pub fn to_plaintext(&self) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
-        let mut writer = Writer::new();
+        let mut writer = Writer::secret();
         writer.opaque(self.joiner_secret.as_bytes());
         match &self.path_secret {
             None => writer.u8(0),
@@ -51,7 +51,7 @@ impl GroupSecrets {
             }
         }
         writer.vector(&self.psks);
-        writer.finish().map(Zeroizing::new)
+        writer.finish_secret()
     }
 
     /// Reads what was decrypted.

@@ -1,6 +1,7 @@
 //! Leaves and KeyPackages (RFC 9420 sections 7.3 and 10.1).
 
 use super::Violation;
+use super::tree::{check_encryption_keys, check_signature_keys};
 use crate::crypto::Suite;
 use crate::message::KeyPackage;
 use crate::tree::{
@@ -122,9 +123,7 @@ fn ensure_key_package_source(leaf: &LeafNode) -> Result<(), Violation> {
 /// V-7.3-07 and V-7.3-08: the KeyPackage may be used at `now`, in seconds since the Unix epoch.
 pub(crate) fn ensure_lifetime(leaf: &LeafNode, now: u64) -> Result<(), Violation> {
     match leaf.source {
-        LeafNodeSource::KeyPackage(lifetime) if !lifetime.contains(now) => {
-            Err(Violation::Lifetime)
-        }
+        LeafNodeSource::KeyPackage(lifetime) if !lifetime.contains(now) => Err(Violation::Lifetime),
         _ => Ok(()),
     }
 }
@@ -146,18 +145,13 @@ pub(crate) fn check_membership<'a>(
     tree: &RatchetTree,
     changed: impl IntoIterator<Item = &'a LeafNode>,
 ) -> Result<(), Violation> {
-    ensure_keys_are_unique(tree)?;
+    check_signature_keys(tree)?;
+    check_encryption_keys(tree)?;
     let types: Vec<_> = tree.credential_types().collect();
     for leaf in changed {
         ensure_credentials_are_supported(tree, leaf, &types)?;
     }
     Ok(())
-}
-
-/// V-7.3-13 and V-12.2-16: no two members share a signature key, no two nodes an encryption key.
-fn ensure_keys_are_unique(tree: &RatchetTree) -> Result<(), Violation> {
-    ensure(!tree.has_repeated_signature_key(), Violation::DuplicateSignatureKey)?;
-    ensure(!tree.has_repeated_encryption_key(), Violation::DuplicateEncryptionKey)
 }
 
 /// V-7.3-05 and V-7.3-06: the leaf's credential type is supported by every member, and the leaf
@@ -180,9 +174,8 @@ pub(crate) fn ensure_members_meet(
     required: Option<&RequiredCapabilities>,
 ) -> Result<(), Violation> {
     let members = tree.member_count();
-    let extension = |kind: ExtensionType| {
-        kind.is_default() || tree.extension_support(kind) == members
-    };
+    let extension =
+        |kind: ExtensionType| kind.is_default() || tree.extension_support(kind) == members;
     let supported = extensions.iter().all(|held| extension(held.extension_type));
     ensure(supported, Violation::GroupContextExtensionSupport)?;
     let Some(required) = required else { return Ok(()) };

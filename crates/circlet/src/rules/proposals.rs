@@ -161,10 +161,7 @@ fn count(list: &[Resolved], kind: ProposalType) -> usize {
 /// (sections 12.4 and 17.4).
 pub(crate) fn path_required(list: &[Resolved]) -> bool {
     let does_without = |item: &Resolved| {
-        matches!(
-            item.proposal,
-            Proposal::Add(_) | Proposal::PreSharedKey(_) | Proposal::ReInit(_)
-        )
+        matches!(item.proposal, Proposal::Add(_) | Proposal::PreSharedKey(_) | Proposal::ReInit(_))
     };
     list.is_empty() || !list.iter().all(does_without)
 }

@@ -79,11 +79,7 @@ impl Encode for PreSharedKeyId {
                 writer.u8(EXTERNAL);
                 writer.opaque(psk_id);
             }
-            Psk::Resumption {
-                usage,
-                psk_group_id,
-                psk_epoch,
-            } => {
+            Psk::Resumption { usage, psk_group_id, psk_epoch } => {
                 writer.u8(RESUMPTION);
                 usage.encode(writer);
                 writer.opaque(psk_group_id);
@@ -97,25 +93,17 @@ impl Encode for PreSharedKeyId {
 impl Decode for PreSharedKeyId {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let psk = match reader.u8()? {
-            EXTERNAL => Psk::External {
-                psk_id: Decode::decode(reader)?,
-            },
+            EXTERNAL => Psk::External { psk_id: Decode::decode(reader)? },
             RESUMPTION => Psk::Resumption {
                 usage: Decode::decode(reader)?,
                 psk_group_id: Decode::decode(reader)?,
                 psk_epoch: reader.u64()?,
             },
             value => {
-                return Err(DecodeError::UnknownValue {
-                    kind: "PSKType",
-                    value: value.into(),
-                });
+                return Err(DecodeError::UnknownValue { kind: "PSKType", value: value.into() });
             }
         };
-        Ok(Self {
-            psk,
-            psk_nonce: Decode::decode(reader)?,
-        })
+        Ok(Self { psk, psk_nonce: Decode::decode(reader)? })
     }
 }
 
@@ -135,10 +123,9 @@ impl Decode for ResumptionPskUsage {
             1 => Ok(Self::Application),
             2 => Ok(Self::Reinit),
             3 => Ok(Self::Branch),
-            value => Err(DecodeError::UnknownValue {
-                kind: "ResumptionPSKUsage",
-                value: value.into(),
-            }),
+            value => {
+                Err(DecodeError::UnknownValue { kind: "ResumptionPSKUsage", value: value.into() })
+            }
         }
     }
 }

@@ -105,11 +105,7 @@ impl SecretTree {
         nodes: impl IntoIterator<Item = (NodeIndex, Secret)>,
         ratchets: impl IntoIterator<Item = ((LeafIndex, RatchetKind), Ratchet)>,
     ) -> Self {
-        Self {
-            width,
-            nodes: nodes.into_iter().collect(),
-            ratchets: ratchets.into_iter().collect(),
-        }
+        Self { width, nodes: nodes.into_iter().collect(), ratchets: ratchets.into_iter().collect() }
     }
 
     /// The width.
@@ -132,9 +128,7 @@ impl SecretTree {
     /// all are used.
     #[must_use]
     pub fn next_generation(&self, leaf: LeafIndex, kind: RatchetKind) -> u32 {
-        self.ratchets
-            .get(&(leaf, kind))
-            .map_or(0, Ratchet::next_generation)
+        self.ratchets.get(&(leaf, kind)).map_or(0, Ratchet::next_generation)
     }
 
     /// Derives the key of `generation`, which the ratchet has not passed yet, and what its use
@@ -174,11 +168,8 @@ impl SecretTree {
             && let Some(kept) = self.kept_above(leaf).map(|(node, _)| node)
         {
             self.nodes.remove(&kept);
-            self.nodes.extend(
-                step.added_nodes
-                    .into_iter()
-                    .filter(|(node, _)| kept.contains(*node)),
-            );
+            self.nodes
+                .extend(step.added_nodes.into_iter().filter(|(node, _)| kept.contains(*node)));
         }
         for (id, ratchet) in step.ratchets {
             match self.ratchets.entry(id) {
@@ -218,8 +209,7 @@ impl SecretTree {
             (node, secret) = below;
         }
         let other = kind.other();
-        step.ratchets
-            .push(((leaf, other), Ratchet::first(suite, &secret, other)?));
+        step.ratchets.push(((leaf, other), Ratchet::first(suite, &secret, other)?));
         Ratchet::first(suite, &secret, kind)
     }
 
@@ -255,10 +245,7 @@ impl Ratchet {
             RatchetKind::Application => "application",
         };
         let secret = suite.expand_with_label(leaf, label, &[], suite.secret_length())?;
-        Ok(Self {
-            next_generation: 0,
-            secret,
-        })
+        Ok(Self { next_generation: 0, secret })
     }
 
     /// The key of `generation`, which is not behind, and the ratchet after it. Of the generations
@@ -273,10 +260,7 @@ impl Ratchet {
         let keep = limits.skipped_keys_per_sender.min(limits.skipped_keys);
         let keep = u32::try_from(keep).unwrap_or(u32::MAX);
         let first_kept = generation.saturating_sub(keep);
-        let mut here = Self {
-            secret: self.secret.clone(),
-            ..*self
-        };
+        let mut here = Self { secret: self.secret.clone(), ..*self };
         while here.next_generation < generation {
             if here.next_generation >= first_kept {
                 skipped.push((here.next_generation, here.message_key(suite)?));
@@ -298,17 +282,11 @@ impl Ratchet {
     }
 
     fn next(&self, suite: &Suite) -> Result<Self, RatchetError> {
-        let next_generation = self
-            .next_generation
-            .checked_add(1)
-            .ok_or(RatchetError::Exhausted)?;
+        let next_generation = self.next_generation.checked_add(1).ok_or(RatchetError::Exhausted)?;
         let length = suite.secret_length();
         let secret =
             suite.derive_tree_secret(&self.secret, "secret", self.next_generation, length)?;
-        Ok(Self {
-            next_generation,
-            secret,
-        })
+        Ok(Self { next_generation, secret })
     }
 }
 
@@ -344,10 +322,7 @@ impl Decode for RatchetKind {
         match reader.u8()? {
             1 => Ok(Self::Handshake),
             2 => Ok(Self::Application),
-            value => Err(DecodeError::UnknownValue {
-                kind: "RatchetKind",
-                value: value.into(),
-            }),
+            value => Err(DecodeError::UnknownValue { kind: "RatchetKind", value: value.into() }),
         }
     }
 }
@@ -362,10 +337,7 @@ impl Encode for Ratchet {
 
 impl Decode for Ratchet {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            next_generation: reader.u32()?,
-            secret: Secret::new(reader.opaque()?),
-        })
+        Ok(Self { next_generation: reader.u32()?, secret: Secret::new(reader.opaque()?) })
     }
 }
 
@@ -379,9 +351,6 @@ impl Encode for MessageKey {
 
 impl Decode for MessageKey {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            key: Secret::new(reader.opaque()?),
-            nonce: Secret::new(reader.opaque()?),
-        })
+        Ok(Self { key: Secret::new(reader.opaque()?), nonce: Secret::new(reader.opaque()?) })
     }
 }

@@ -92,27 +92,12 @@ impl SkippedKeys {
     ) -> SkippedStep {
         let mut inserted = self.numbered(message, skipped);
         let mut removed = BTreeSet::new();
-        removed.extend(
-            self.keys
-                .get(&message)
-                .map(|(sequence, _)| (*sequence, message)),
-        );
+        removed.extend(self.keys.get(&message).map(|(sequence, _)| (*sequence, message)));
         let none = BTreeSet::new();
-        let of_sender = self
-            .senders
-            .get(&(message.epoch, message.leaf))
-            .unwrap_or(&none);
-        evict(
-            of_sender,
-            &mut removed,
-            &mut inserted,
-            limits.skipped_keys_per_sender,
-        );
+        let of_sender = self.senders.get(&(message.epoch, message.leaf)).unwrap_or(&none);
+        evict(of_sender, &mut removed, &mut inserted, limits.skipped_keys_per_sender);
         evict(&self.ages, &mut removed, &mut inserted, limits.skipped_keys);
-        SkippedStep {
-            inserted,
-            removed: removed.into_iter().map(|(_, id)| id).collect(),
-        }
+        SkippedStep { inserted, removed: removed.into_iter().map(|(_, id)| id).collect() }
     }
 
     /// What changes when the epochs before `oldest` are no longer kept.
@@ -125,10 +110,7 @@ impl SkippedKeys {
             generation: 0,
         };
         let removed = self.keys.range(..end).map(|(id, _)| *id).collect();
-        SkippedStep {
-            inserted: Vec::new(),
-            removed,
-        }
+        SkippedStep { inserted: Vec::new(), removed }
     }
 
     /// Makes a step's changes.
@@ -147,21 +129,10 @@ impl SkippedKeys {
         message: SkippedId,
         skipped: Vec<(u32, MessageKey)>,
     ) -> Vec<(SkippedId, u64, MessageKey)> {
-        let first = self
-            .ages
-            .last()
-            .map_or(0, |(youngest, _)| youngest.saturating_add(1));
+        let first = self.ages.last().map_or(0, |(youngest, _)| youngest.saturating_add(1));
         skipped
             .into_iter()
-            .map(|(generation, key)| {
-                (
-                    SkippedId {
-                        generation,
-                        ..message
-                    },
-                    key,
-                )
-            })
+            .map(|(generation, key)| (SkippedId { generation, ..message }, key))
             .filter(|(id, _)| !self.keys.contains_key(id))
             .zip(0..)
             // Nobody lives to see it saturate, short of a forged row; ids still order keys then.
@@ -173,10 +144,7 @@ impl SkippedKeys {
         self.remove(&id);
         self.keys.insert(id, (sequence, key));
         self.ages.insert((sequence, id));
-        self.senders
-            .entry((id.epoch, id.leaf))
-            .or_default()
-            .insert((sequence, id));
+        self.senders.entry((id.epoch, id.leaf)).or_default().insert((sequence, id));
     }
 
     fn remove(&mut self, id: &SkippedId) {
@@ -204,12 +172,8 @@ fn evict(
 ) {
     let staying = kept.len().saturating_sub(removed.len());
     let excess = staying.saturating_add(inserted.len()).saturating_sub(limit);
-    let oldest: Vec<Age> = kept
-        .iter()
-        .filter(|age| !removed.contains(*age))
-        .take(excess)
-        .copied()
-        .collect();
+    let oldest: Vec<Age> =
+        kept.iter().filter(|age| !removed.contains(*age)).take(excess).copied().collect();
     let dropped = excess.saturating_sub(oldest.len()).min(inserted.len());
     removed.extend(oldest);
     inserted.drain(..dropped);

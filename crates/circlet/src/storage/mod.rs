@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod key;
 mod memory;
+pub(crate) mod rows;
 
 #[cfg(test)]
 mod tests;

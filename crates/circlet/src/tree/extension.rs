@@ -214,10 +214,7 @@ impl Encode for Extension {
 
 impl Decode for Extension {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            extension_type: ExtensionType::decode(reader)?,
-            data: reader.opaque()?.to_vec(),
-        })
+        Ok(Self { extension_type: ExtensionType::decode(reader)?, data: reader.opaque()?.to_vec() })
     }
 }
 

@@ -40,7 +40,8 @@ impl Case {
 
     /// The values whose names start with this, with the rest of the name.
     pub(crate) fn starting(&self, prefix: &str) -> Vec<(&str, Vec<u8>)> {
-        let named = self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, value)));
+        let named =
+            self.0.iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, value)));
         named.map(|(rest, value)| (rest, hex(value))).collect()
     }
 }

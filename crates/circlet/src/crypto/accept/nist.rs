@@ -29,20 +29,14 @@ impl Curve {
     }
 }
 
-pub(super) const P256: Curve = Curve {
-    order: &N256,
-    on_curve: |point| p256::PublicKey::from_sec1_bytes(point).is_ok(),
-};
+pub(super) const P256: Curve =
+    Curve { order: &N256, on_curve: |point| p256::PublicKey::from_sec1_bytes(point).is_ok() };
 
-pub(super) const P384: Curve = Curve {
-    order: &N384,
-    on_curve: |point| p384::PublicKey::from_sec1_bytes(point).is_ok(),
-};
+pub(super) const P384: Curve =
+    Curve { order: &N384, on_curve: |point| p384::PublicKey::from_sec1_bytes(point).is_ok() };
 
-pub(super) const P521: Curve = Curve {
-    order: &N521,
-    on_curve: |point| p521::PublicKey::from_sec1_bytes(point).is_ok(),
-};
+pub(super) const P521: Curve =
+    Curve { order: &N521, on_curve: |point| p521::PublicKey::from_sec1_bytes(point).is_ok() };
 
 /// The order of P-256.
 #[rustfmt::skip]

@@ -97,7 +97,11 @@ macro_rules! nist_curve {
                 DiffieHellman::public_key(self, private)
             }
 
-            fn sign(&self, keys: &SignatureKeyPair, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+            fn sign(
+                &self,
+                keys: &SignatureKeyPair,
+                message: &[u8],
+            ) -> Result<Vec<u8>, CryptoError> {
                 let private = keys.private.secret().as_bytes();
                 let private_key = $agreement::StaticPrivateKey::from_bytes(private)
                     .map_err(|_| CryptoError::InvalidPrivateKey)?;

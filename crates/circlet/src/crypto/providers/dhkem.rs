@@ -35,13 +35,15 @@ impl<'a> DhKem<'a> {
         let prk = labeled.extract(&[], b"dkp_prk", ikm)?;
         let (private, public) = match self.parameters.bitmask {
             None => {
-                let private = labeled.expand(&prk, b"sk", &[], length)?;
+                let private = clamp(self.id, labeled.expand(&prk, b"sk", &[], length)?.as_bytes());
                 let public = self.curve.public_key(private.as_bytes())?;
                 (private, public)
             }
-            Some(mask) => first_valid_scalar(&labeled, &prk, b"candidate", length, mask, |scalar| {
-                self.curve.public_key(scalar)
-            })?,
+            Some(mask) => {
+                first_valid_scalar(&labeled, &prk, b"candidate", length, mask, |scalar| {
+                    self.curve.public_key(scalar)
+                })?
+            }
         };
         Ok(key_pair(private, &public))
     }
@@ -53,7 +55,7 @@ impl<'a> DhKem<'a> {
         let length = self.parameters.private_length;
         let private = match self.parameters.bitmask {
             Some(_) => left_pad(private, length)?,
-            None if private.len() == length => Secret::new(private),
+            None if private.len() == length => clamp(self.id, private),
             None => return Err(CryptoError::InvalidPrivateKey),
         };
         let public = self.curve.public_key(private.as_bytes())?;
@@ -164,6 +166,24 @@ pub(super) fn left_pad(scalar: &[u8], length: usize) -> Result<Secret, CryptoErr
         target.copy_from_slice(scalar);
     }
     Ok(Secret::new(&padded))
+}
+
+/// A private key of X25519 or X448 in its one serialized form (RFC 9180 section 7.1.2).
+fn clamp(id: KemId, private: &[u8]) -> Secret {
+    let mut clamped = Zeroizing::new(private.to_vec());
+    if let [first, .., last] = &mut **clamped {
+        match id {
+            KemId::X25519 => {
+                *first &= 0xf8;
+                *last = *last & 0x7f | 0x40;
+            }
+            _ => {
+                *first &= 0xfc;
+                *last |= 0x80;
+            }
+        }
+    }
+    Secret::new(&clamped)
 }
 
 fn key_pair(private: Secret, public: &[u8]) -> HpkeKeyPair {

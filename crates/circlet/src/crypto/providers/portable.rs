@@ -93,7 +93,11 @@ macro_rules! nist_curve {
                 DiffieHellman::public_key(self, private)
             }
 
-            fn sign(&self, keys: &SignatureKeyPair, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+            fn sign(
+                &self,
+                keys: &SignatureKeyPair,
+                message: &[u8],
+            ) -> Result<Vec<u8>, CryptoError> {
                 let private = keys.private.secret().as_bytes();
                 let key = $library::ecdsa::SigningKey::from_slice(private)
                     .map_err(|_| CryptoError::InvalidPrivateKey)?;

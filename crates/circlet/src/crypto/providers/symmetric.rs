@@ -110,7 +110,8 @@ pub(super) fn expand_with(
     let mut block = empty_block();
     for (index, chunk) in output.chunks_mut(hash_length).enumerate() {
         // At most 255 blocks, by the check above.
-        let counter = u8::try_from(index.saturating_add(1)).map_err(|_| CryptoError::InvalidLength)?;
+        let counter =
+            u8::try_from(index.saturating_add(1)).map_err(|_| CryptoError::InvalidLength)?;
         let previous = block.clone();
         let held = if index == 0 { 0 } else { hash_length };
         mac([previous.get(..held).unwrap_or_default()], info, counter, &mut block);

@@ -67,8 +67,7 @@ fn commits_by_value_and_by_reference_public_and_private() {
             member.psks.0.insert(psk_id.clone(), Secret::new(&[5; 32]));
         }
         let nonce = |byte| vec![byte; 32];
-        let external =
-            PreSharedKeyId { psk: Psk::External { psk_id }, psk_nonce: nonce(1) };
+        let external = PreSharedKeyId { psk: Psk::External { psk_id }, psk_nonce: nonce(1) };
         let request = CommitRequest {
             by_value: vec![Proposal::PreSharedKey(external)],
             framing: framing.clone(),
@@ -252,8 +251,7 @@ fn proposals_are_committed_before_data_is_sent() {
 #[test]
 fn a_wrong_confirmation_tag_changes_nothing() {
     let mut members = group(SUITE, 2);
-    let framing =
-        Framing { handshake: HandshakeFormat::Public, ..Framing::default() };
+    let framing = Framing { handshake: HandshakeFormat::Public, ..Framing::default() };
     let request = CommitRequest { framing, ..CommitRequest::default() };
     let commit = members[0].commit(request).unwrap();
     let MlsMessage::Public(mut message) = read(&commit) else { panic!() };

@@ -19,10 +19,7 @@ struct Attacker {
 
 impl Attacker {
     fn new() -> Self {
-        Self {
-            suite: suite(),
-            known: Bytes::new(),
-        }
+        Self { suite: suite(), known: Bytes::new() }
     }
 
     /// What a tree and the skipped keys beside it give away.
@@ -52,9 +49,7 @@ impl Attacker {
     fn learn_node(&mut self, node: NodeIndex, secret: &Secret) {
         self.learn(secret);
         let expand = |label, context: &[u8]| {
-            self.suite
-                .expand_with_label(secret, label, context, 32)
-                .unwrap()
+            self.suite.expand_with_label(secret, label, context, 32).unwrap()
         };
         match (node.left(), node.right()) {
             (Some(left), Some(right)) => {
@@ -64,9 +59,7 @@ impl Attacker {
             }
             _ => {
                 let ratchets = [expand("handshake", b""), expand("application", b"")];
-                ratchets
-                    .iter()
-                    .for_each(|ratchet| self.learn_ratchet(0, ratchet));
+                ratchets.iter().for_each(|ratchet| self.learn_ratchet(0, ratchet));
             }
         }
     }
@@ -76,9 +69,7 @@ impl Attacker {
         for generation in from..GENERATIONS {
             self.learn(&secret);
             let derive = |label, length| {
-                self.suite
-                    .derive_tree_secret(&secret, label, generation, length)
-                    .unwrap()
+                self.suite.derive_tree_secret(&secret, label, generation, length).unwrap()
             };
             let (key, nonce) = (derive("key", 16), derive("nonce", 12));
             let next = derive("secret", 32);
@@ -102,37 +93,19 @@ fn consumed_by(
     let mut node = root.clone();
     consumed.learn(&node);
     for bit in (0..width.depth()).rev() {
-        let side: &[u8] = if leaf.0 >> bit & 1 == 0 {
-            b"left"
-        } else {
-            b"right"
-        };
+        let side: &[u8] = if leaf.0 >> bit & 1 == 0 { b"left" } else { b"right" };
         node = suite.expand_with_label(&node, "tree", side, 32).unwrap();
         consumed.learn(&node);
     }
-    let label = if kind == RatchetKind::Handshake {
-        "handshake"
-    } else {
-        "application"
-    };
+    let label = if kind == RatchetKind::Handshake { "handshake" } else { "application" };
     let mut ratchet = suite.expand_with_label(&node, label, b"", 32).unwrap();
     consumed.learn(&ratchet);
     for passed in 0..generation {
-        ratchet = suite
-            .derive_tree_secret(&ratchet, "secret", passed, 32)
-            .unwrap();
+        ratchet = suite.derive_tree_secret(&ratchet, "secret", passed, 32).unwrap();
         consumed.learn(&ratchet);
     }
-    consumed.learn(
-        &suite
-            .derive_tree_secret(&ratchet, "key", generation, 16)
-            .unwrap(),
-    );
-    consumed.learn(
-        &suite
-            .derive_tree_secret(&ratchet, "nonce", generation, 12)
-            .unwrap(),
-    );
+    consumed.learn(&suite.derive_tree_secret(&ratchet, "key", generation, 16).unwrap());
+    consumed.learn(&suite.derive_tree_secret(&ratchet, "nonce", generation, 12).unwrap());
     consumed.known
 }
 
@@ -147,14 +120,8 @@ fn check(width: TreeWidth, uses: &[(LeafIndex, RatchetKind, u32)]) {
     let mut tree = SecretTree::new(width, root.clone());
     let (mut skipped, mut consumed) = (Vec::new(), Bytes::new());
     for (leaf, kind, generation) in uses {
-        let (_, mut step) = tree
-            .advance(&suite, *leaf, *kind, *generation, &limits)
-            .unwrap();
-        skipped.extend(
-            std::mem::take(&mut step.skipped)
-                .into_iter()
-                .map(|(_, key)| key),
-        );
+        let (_, mut step) = tree.advance(&suite, *leaf, *kind, *generation, &limits).unwrap();
+        skipped.extend(std::mem::take(&mut step.skipped).into_iter().map(|(_, key)| key));
         tree.apply(step);
         consumed.extend(consumed_by(&root, width, (*leaf, *kind), *generation));
         // Nothing that was consumed can be had again, and nothing else was lost.
@@ -171,9 +138,7 @@ fn permutations<T: Copy>(items: &[T]) -> Vec<Vec<T>> {
     (0..items.len())
         .flat_map(|chosen| {
             let rest: Vec<T> = [&items[..chosen], &items[chosen + 1..]].concat();
-            permutations(&rest)
-                .into_iter()
-                .map(move |tail| [&[items[chosen]], &tail[..]].concat())
+            permutations(&rest).into_iter().map(move |tail| [&[items[chosen]], &tail[..]].concat())
         })
         .collect()
 }
@@ -193,9 +158,8 @@ fn what_is_kept_is_exactly_what_was_not_consumed() {
 
 #[test]
 fn the_same_holds_along_both_ratchets_of_one_leaf() {
-    let ascending: Vec<Vec<u32>> = (1u32..8)
-        .map(|set| (0..3).filter(|bit| set >> bit & 1 == 1).collect())
-        .collect();
+    let ascending: Vec<Vec<u32>> =
+        (1u32..8).map(|set| (0..3).filter(|bit| set >> bit & 1 == 1).collect()).collect();
     for handshake in &ascending {
         for application in &ascending {
             for turn in 0..2 {
@@ -219,36 +183,20 @@ fn the_example_of_section_9_2_is_kept_to() {
     let width = TreeWidth::for_leaves(4).unwrap();
     let mut tree = SecretTree::new(width, secret(1));
     let sender = (LeafIndex(3), RatchetKind::Application);
-    let (_, step) = tree
-        .advance(&suite, sender.0, sender.1, 1, &limits)
-        .unwrap();
-    assert_eq!(
-        step.skipped.iter().map(|(at, _)| *at).collect::<Vec<_>>(),
-        [0]
-    );
+    let (_, step) = tree.advance(&suite, sender.0, sender.1, 1, &limits).unwrap();
+    assert_eq!(step.skipped.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0]);
     tree.apply(step);
     // E and C, AR2 and HR0.
     let nodes: Vec<NodeIndex> = tree.nodes().map(|(node, _)| node).collect();
     assert_eq!(nodes, [NodeIndex(1), NodeIndex(4)]);
-    let ratchets: Vec<_> = tree
-        .ratchets()
-        .map(|(id, at)| (id, at.next_generation()))
-        .collect();
-    assert_eq!(
-        ratchets,
-        [((LeafIndex(3), RatchetKind::Handshake), 0), (sender, 2)]
-    );
+    let ratchets: Vec<_> = tree.ratchets().map(|(id, at)| (id, at.next_generation())).collect();
+    assert_eq!(ratchets, [((LeafIndex(3), RatchetKind::Handshake), 0), (sender, 2)]);
 }
 
 /// Watches every secret that a tree keeps.
 fn watch(tree: &SecretTree) -> Vec<WeakSecret> {
     let nodes = tree.nodes().map(|(_, secret)| secret.downgrade());
-    nodes
-        .chain(
-            tree.ratchets()
-                .map(|(_, ratchet)| ratchet.secret.downgrade()),
-        )
-        .collect()
+    nodes.chain(tree.ratchets().map(|(_, ratchet)| ratchet.secret.downgrade())).collect()
 }
 
 fn alive(watched: &[WeakSecret]) -> usize {
@@ -262,20 +210,9 @@ fn superseded_secrets_die() {
     let root = encryption_secret.downgrade();
     let mut tree = SecretTree::new(TreeWidth::for_leaves(8).unwrap(), encryption_secret);
     let kind = RatchetKind::Application;
-    for (leaf, generation) in [
-        (3, 0),
-        (2, 1),
-        (7, 0),
-        (3, 1),
-        (3, 5),
-        (4, 2),
-        (0, 0),
-        (2, 2),
-    ] {
+    for (leaf, generation) in [(3, 0), (2, 1), (7, 0), (3, 1), (3, 5), (4, 2), (0, 0), (2, 2)] {
         let before = watch(&tree);
-        let (key, step) = tree
-            .advance(&suite, LeafIndex(leaf), kind, generation, &limits)
-            .unwrap();
+        let (key, step) = tree.advance(&suite, LeafIndex(leaf), kind, generation, &limits).unwrap();
         let mut used = vec![key.key.downgrade(), key.nonce.downgrade()];
         used.extend(step.skipped.iter().map(|(_, key)| key.key.downgrade()));
         drop(key);

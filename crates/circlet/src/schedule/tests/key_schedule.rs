@@ -21,16 +21,11 @@ impl Rng for Counting {
 /// The secrets of an epoch from everything that goes into it.
 fn epoch(init: u8, commit: u8, psk: u8, context: &[u8]) -> (EpochSecrets, Secret) {
     let suite = suite();
-    JoinerSecret::derive(
-        &suite,
-        &InitSecret::new(secret(init)),
-        &secret(commit),
-        context,
-    )
-    .and_then(|joiner| joiner.with_psk(&suite, &secret(psk)))
-    .and_then(|member| member.epoch(&suite, context))
-    .and_then(|epoch| epoch.secrets(&suite))
-    .unwrap()
+    JoinerSecret::derive(&suite, &InitSecret::new(secret(init)), &secret(commit), context)
+        .and_then(|joiner| joiner.with_psk(&suite, &secret(psk)))
+        .and_then(|member| member.epoch(&suite, context))
+        .and_then(|epoch| epoch.secrets(&suite))
+        .unwrap()
 }
 
 fn all(secrets: &EpochSecrets) -> [&Secret; 8] {
@@ -48,13 +43,8 @@ fn all(secrets: &EpochSecrets) -> [&Secret; 8] {
 
 #[test]
 fn every_input_changes_every_secret_of_the_epoch() {
-    let inputs = [
-        (1, 2, 3, b"a"),
-        (9, 2, 3, b"a"),
-        (1, 9, 3, b"a"),
-        (1, 2, 9, b"a"),
-        (1, 2, 3, b"b"),
-    ];
+    let inputs =
+        [(1, 2, 3, b"a"), (9, 2, 3, b"a"), (1, 9, 3, b"a"), (1, 2, 9, b"a"), (1, 2, 3, b"b")];
     let mut seen = BTreeSet::new();
     for (init, commit, psk, context) in inputs {
         let (secrets, encryption_secret) = epoch(init, commit, psk, context);
@@ -74,25 +64,14 @@ fn a_new_member_reaches_the_epoch_that_the_members_are_in() {
     let joiner = JoinerSecret::derive(&suite, &init, &secret(2), b"context").unwrap();
     let member = joiner.with_psk(&suite, &no_psk).unwrap();
     let keys = member.welcome(&suite).unwrap();
-    let (secrets, _) = member
-        .epoch(&suite, b"context")
-        .unwrap()
-        .secrets(&suite)
-        .unwrap();
+    let (secrets, _) = member.epoch(&suite, b"context").unwrap().secrets(&suite).unwrap();
 
     let sent = Secret::new(joiner.secret().as_bytes());
-    let newcomer = JoinerSecret::new(&suite, sent)
-        .unwrap()
-        .with_psk(&suite, &no_psk)
-        .unwrap();
+    let newcomer = JoinerSecret::new(&suite, sent).unwrap().with_psk(&suite, &no_psk).unwrap();
     let read = newcomer.welcome(&suite).unwrap();
     assert_eq!((&read.key, &read.nonce), (&keys.key, &keys.nonce));
     assert_eq!((keys.key.len(), keys.nonce.len()), (16, 12));
-    let (theirs, _) = newcomer
-        .epoch(&suite, b"context")
-        .unwrap()
-        .secrets(&suite)
-        .unwrap();
+    let (theirs, _) = newcomer.epoch(&suite, b"context").unwrap().secrets(&suite).unwrap();
     assert_eq!(theirs, secrets);
 }
 
@@ -125,10 +104,7 @@ fn the_exporter_separates_labels_contexts_and_lengths() {
     assert_ne!(export("Label", b"context", 32).unwrap(), value);
     assert_ne!(export("label", b"", 32).unwrap(), value);
     // The length is part of what is expanded: a longer value is no continuation of a shorter one.
-    assert_ne!(
-        export("label", b"context", 33).unwrap().as_bytes()[..32],
-        *value.as_bytes()
-    );
+    assert_ne!(export("label", b"context", 33).unwrap().as_bytes()[..32], *value.as_bytes());
     assert_eq!(export("", &[0; 100_000], 0).unwrap().len(), 0);
 }
 
@@ -136,13 +112,7 @@ fn the_exporter_separates_labels_contexts_and_lengths() {
 fn the_exporter_ends_where_hkdf_and_the_length_field_do() {
     let (secrets, _) = epoch(1, 2, 3, b"");
     let suite = suite();
-    assert_eq!(
-        secrets
-            .export(&suite, "label", b"", 255 * 32)
-            .unwrap()
-            .len(),
-        255 * 32
-    );
+    assert_eq!(secrets.export(&suite, "label", b"", 255 * 32).unwrap().len(), 255 * 32);
     for length in [255 * 32 + 1, 65_535, 65_536, 65_536 + 32, usize::MAX] {
         let refused = secrets.export(&suite, "label", b"", length);
         assert_eq!(refused, Err(CryptoError::InvalidLength), "{length}");

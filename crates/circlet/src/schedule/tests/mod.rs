@@ -30,19 +30,11 @@ fn secret(number: u8) -> Secret {
 
 fn message_key(number: u32) -> MessageKey {
     let bytes = number.to_be_bytes();
-    MessageKey {
-        key: Secret::new(&bytes.repeat(4)),
-        nonce: Secret::new(&bytes.repeat(3)),
-    }
+    MessageKey { key: Secret::new(&bytes.repeat(4)), nonce: Secret::new(&bytes.repeat(3)) }
 }
 
 fn config(cases: u32) -> Config {
-    Config {
-        cases,
-        rng_seed: RngSeed::Fixed(9420),
-        failure_persistence: None,
-        ..Config::default()
-    }
+    Config { cases, rng_seed: RngSeed::Fixed(9420), failure_persistence: None, ..Config::default() }
 }
 
 fn decode<T: Decode>(bytes: &[u8]) -> Result<T, crate::codec::DecodeError> {
@@ -57,8 +49,5 @@ fn assert_codec<T: Encode + Decode + PartialEq + std::fmt::Debug>(value: &T, exp
     for end in 0..bytes.len() {
         assert!(decode::<T>(&bytes[..end]).is_err(), "cut to {end} bytes");
     }
-    assert!(
-        decode::<T>(&[&bytes[..], &[0]].concat()).is_err(),
-        "one byte more"
-    );
+    assert!(decode::<T>(&[&bytes[..], &[0]].concat()).is_err(), "one byte more");
 }

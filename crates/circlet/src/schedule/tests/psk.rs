@@ -4,24 +4,12 @@ use crate::codec::{DecodeError, Encode};
 use crate::crypto::{CryptoError, Secret};
 
 fn external(name: &[u8], nonce: u8) -> PreSharedKeyId {
-    PreSharedKeyId {
-        psk: Psk::External {
-            psk_id: name.to_vec(),
-        },
-        psk_nonce: vec![nonce; 2],
-    }
+    PreSharedKeyId { psk: Psk::External { psk_id: name.to_vec() }, psk_nonce: vec![nonce; 2] }
 }
 
 fn resumption(usage: ResumptionPskUsage) -> PreSharedKeyId {
-    let psk = Psk::Resumption {
-        usage,
-        psk_group_id: b"group".to_vec(),
-        psk_epoch: 0x0102,
-    };
-    PreSharedKeyId {
-        psk,
-        psk_nonce: vec![7; 2],
-    }
+    let psk = Psk::Resumption { usage, psk_group_id: b"group".to_vec(), psk_epoch: 0x0102 };
+    PreSharedKeyId { psk, psk_nonce: vec![7; 2] }
 }
 
 #[test]
@@ -33,13 +21,8 @@ fn the_encoding_is_that_of_section_8_4() {
         (ResumptionPskUsage::Branch, 3),
     ];
     for (usage, value) in usages {
-        let expected = [
-            b"\x02",
-            &[value][..],
-            b"\x05group",
-            &[0, 0, 0, 0, 0, 0, 1, 2],
-            b"\x02\x07\x07",
-        ];
+        let expected =
+            [b"\x02", &[value][..], b"\x05group", &[0, 0, 0, 0, 0, 0, 1, 2], b"\x02\x07\x07"];
         assert_codec(&resumption(usage), &expected.concat());
     }
 }
@@ -49,19 +32,13 @@ fn reserved_and_unassigned_values_are_refused() {
     let mut bytes = external(b"id", 9).to_bytes().unwrap();
     for value in (0..=u8::MAX).filter(|value| !(1..=2).contains(value)) {
         bytes[0] = value;
-        let error = DecodeError::UnknownValue {
-            kind: "PSKType",
-            value: value.into(),
-        };
+        let error = DecodeError::UnknownValue { kind: "PSKType", value: value.into() };
         assert_eq!(decode::<PreSharedKeyId>(&bytes), Err(error));
     }
     let mut bytes = resumption(ResumptionPskUsage::Branch).to_bytes().unwrap();
     for value in (0..=u8::MAX).filter(|value| !(1..=3).contains(value)) {
         bytes[1] = value;
-        let error = DecodeError::UnknownValue {
-            kind: "ResumptionPSKUsage",
-            value: value.into(),
-        };
+        let error = DecodeError::UnknownValue { kind: "ResumptionPSKUsage", value: value.into() };
         assert_eq!(decode::<PreSharedKeyId>(&bytes), Err(error));
     }
 }
@@ -73,10 +50,7 @@ fn without_keys_it_is_all_zero() {
 
 #[test]
 fn order_number_nonce_and_source_all_count() {
-    let (one, two) = (
-        (external(b"1", 1), secret(1)),
-        (external(b"2", 1), secret(2)),
-    );
+    let (one, two) = ((external(b"1", 1), secret(1)), (external(b"2", 1), secret(2)));
     let inputs = [
         vec![one.clone()],
         vec![one.clone(), two.clone()],
@@ -87,10 +61,8 @@ fn order_number_nonce_and_source_all_count() {
         vec![(resumption(ResumptionPskUsage::Application), secret(1))],
         vec![(resumption(ResumptionPskUsage::Branch), secret(1))],
     ];
-    let secrets: Vec<Secret> = inputs
-        .iter()
-        .map(|psks| psk_secret(&suite(), psks).unwrap())
-        .collect();
+    let secrets: Vec<Secret> =
+        inputs.iter().map(|psks| psk_secret(&suite(), psks).unwrap()).collect();
     for (index, secret) in secrets.iter().enumerate() {
         assert_eq!(secret.len(), 32);
         assert!(!secrets[..index].contains(secret), "{index}");
@@ -119,15 +91,10 @@ fn the_chain_is_that_of_section_8_4() {
         b"\x01\x013\x02\x03\x03\0\x02\0\x03",
     ];
     let zero = Secret::zero(32);
-    let expected = psks
-        .iter()
-        .zip(labels)
-        .fold(zero.clone(), |chained, ((_, psk), label)| {
-            let extracted = suite.extract(&zero, psk).unwrap();
-            let input = suite
-                .expand_with_label(&extracted, "derived psk", label, 32)
-                .unwrap();
-            suite.extract(&input, &chained).unwrap()
-        });
+    let expected = psks.iter().zip(labels).fold(zero.clone(), |chained, ((_, psk), label)| {
+        let extracted = suite.extract(&zero, psk).unwrap();
+        let input = suite.expand_with_label(&extracted, "derived psk", label, 32).unwrap();
+        suite.extract(&input, &chained).unwrap()
+    });
     assert_eq!(psk_secret(&suite, &psks).unwrap(), expected);
 }

@@ -23,32 +23,20 @@ fn oracle(
     let nh = suite.secret_length();
     // A leaf's number, from its highest bit, is the way to it: 0 is left, 1 is right.
     let leaf_secret = (0..width.depth()).rev().fold(root.clone(), |node, bit| {
-        let side: &[u8] = if leaf.0 >> bit & 1 == 0 {
-            b"left"
-        } else {
-            b"right"
-        };
+        let side: &[u8] = if leaf.0 >> bit & 1 == 0 { b"left" } else { b"right" };
         suite.expand_with_label(&node, "tree", side, nh).unwrap()
     });
     let label = match kind {
         RatchetKind::Handshake => "handshake",
         RatchetKind::Application => "application",
     };
-    let first = suite
-        .expand_with_label(&leaf_secret, label, b"", nh)
-        .unwrap();
+    let first = suite.expand_with_label(&leaf_secret, label, b"", nh).unwrap();
     let ratchet = (0..generation).fold(first, |ratchet, generation| {
-        suite
-            .derive_tree_secret(&ratchet, "secret", generation, nh)
-            .unwrap()
+        suite.derive_tree_secret(&ratchet, "secret", generation, nh).unwrap()
     });
     MessageKey {
-        key: suite
-            .derive_tree_secret(&ratchet, "key", generation, 16)
-            .unwrap(),
-        nonce: suite
-            .derive_tree_secret(&ratchet, "nonce", generation, 12)
-            .unwrap(),
+        key: suite.derive_tree_secret(&ratchet, "key", generation, 16).unwrap(),
+        nonce: suite.derive_tree_secret(&ratchet, "nonce", generation, 12).unwrap(),
     }
 }
 
@@ -60,41 +48,23 @@ struct Rows {
 }
 
 fn rows(tree: &SecretTree) -> Rows {
-    let nodes = tree
-        .nodes()
-        .map(|(node, secret)| (node, secret.as_bytes().to_vec()));
-    let ratchets = tree
-        .ratchets()
-        .map(|(id, ratchet)| (id, ratchet.to_bytes().unwrap()));
-    Rows {
-        nodes: nodes.collect(),
-        ratchets: ratchets.collect(),
-    }
+    let nodes = tree.nodes().map(|(node, secret)| (node, secret.as_bytes().to_vec()));
+    let ratchets = tree.ratchets().map(|(id, ratchet)| (id, ratchet.to_bytes().unwrap()));
+    Rows { nodes: nodes.collect(), ratchets: ratchets.collect() }
 }
 
 fn restored(tree: &SecretTree) -> SecretTree {
     let Rows { nodes, ratchets } = rows(tree);
     SecretTree::restore(
         tree.width(),
-        nodes
-            .into_iter()
-            .map(|(node, bytes)| (node, Secret::new(&bytes))),
-        ratchets
-            .into_iter()
-            .map(|(id, bytes)| (id, decode(&bytes).unwrap())),
+        nodes.into_iter().map(|(node, bytes)| (node, Secret::new(&bytes))),
+        ratchets.into_iter().map(|(id, bytes)| (id, decode(&bytes).unwrap())),
     )
 }
 
 fn ratchet_at(next_generation: u32) -> SecretTree {
-    let ratchets = KINDS.map(|kind| {
-        (
-            (LEAF, kind),
-            Ratchet {
-                next_generation,
-                secret: secret(kind as u8),
-            },
-        )
-    });
+    let ratchets =
+        KINDS.map(|kind| ((LEAF, kind), Ratchet { next_generation, secret: secret(kind as u8) }));
     SecretTree::restore(TreeWidth::ONE, [], ratchets)
 }
 
@@ -209,24 +179,18 @@ proptest! {
 fn the_first_use_of_a_leaf_costs_its_path_and_the_next_one_row() {
     let (suite, limits) = (suite(), Limits::default());
     let mut tree = SecretTree::new(TreeWidth::from_depth(14).unwrap(), secret(1));
-    let (_, step) = tree
-        .advance(&suite, LeafIndex(77), APPLICATION, 0, &limits)
-        .unwrap();
+    let (_, step) = tree.advance(&suite, LeafIndex(77), APPLICATION, 0, &limits).unwrap();
     assert_eq!(step.removed_nodes, [NodeIndex((1 << 14) - 1)]);
     assert_eq!((step.added_nodes.len(), step.ratchets.len()), (14, 2));
     tree.apply(step);
     for (leaf, kind) in [(77, APPLICATION), (77, RatchetKind::Handshake)] {
         let next = tree.next_generation(LeafIndex(leaf), kind);
-        let (_, step) = tree
-            .advance(&suite, LeafIndex(leaf), kind, next, &limits)
-            .unwrap();
+        let (_, step) = tree.advance(&suite, LeafIndex(leaf), kind, next, &limits).unwrap();
         assert!(step.removed_nodes.is_empty() && step.added_nodes.is_empty());
         assert_eq!((step.ratchets.len(), step.skipped.len()), (1, 0));
         tree.apply(step);
     }
-    let (_, step) = tree
-        .advance(&suite, LeafIndex(76), APPLICATION, 0, &limits)
-        .unwrap();
+    let (_, step) = tree.advance(&suite, LeafIndex(76), APPLICATION, 0, &limits).unwrap();
     assert_eq!(step.removed_nodes, [NodeIndex(152)]);
     assert!(step.added_nodes.is_empty());
 }
@@ -249,39 +213,23 @@ fn leaves_outside_of_the_tree_have_no_keys() {
 #[test]
 fn a_tree_that_lost_its_rows_says_so() {
     let tree = SecretTree::restore(TreeWidth::from_depth(2).unwrap(), [], []);
-    assert_eq!(
-        advance(&tree, 0, &Limits::default()),
-        Err(RatchetError::UnknownLeaf)
-    );
+    assert_eq!(advance(&tree, 0, &Limits::default()), Err(RatchetError::UnknownLeaf));
 }
 
 #[test]
 fn a_jump_may_be_as_long_as_the_limit() {
-    let limits = Limits {
-        generation_jump: 100,
-        ..Limits::default()
-    };
+    let limits = Limits { generation_jump: 100, ..Limits::default() };
     for head in [0, 1, 5000, u32::MAX - 102, u32::MAX - 101] {
         let tree = ratchet_at(head);
         let (_, step) = advance(&tree, head + 100, &limits).unwrap();
         assert_eq!(step.ratchets[0].1.next_generation(), head + 101);
-        let passed: Vec<u32> = step
-            .skipped
-            .iter()
-            .map(|(generation, _)| *generation)
-            .collect();
+        let passed: Vec<u32> = step.skipped.iter().map(|(generation, _)| *generation).collect();
         assert_eq!(passed, (head..head + 100).collect::<Vec<u32>>());
         let refused = advance(&tree, head + 101, &limits);
         if head + 101 == u32::MAX {
             assert_eq!(refused, Err(RatchetError::Exhausted));
         } else {
-            assert_eq!(
-                refused,
-                Err(RatchetError::TooFarAhead {
-                    ahead: 101,
-                    limit: 100
-                })
-            );
+            assert_eq!(refused, Err(RatchetError::TooFarAhead { ahead: 101, limit: 100 }));
         }
     }
 }
@@ -291,59 +239,29 @@ fn far_jumps_are_refused_before_any_work() {
     // If the ratchet were stepped first, this would not end.
     let (fresh, limits) = (ratchet_at(0), Limits::default());
     for (generation, error) in [
-        (
-            10_001,
-            RatchetError::TooFarAhead {
-                ahead: 10_001,
-                limit: 10_000,
-            },
-        ),
-        (
-            u32::MAX - 1,
-            RatchetError::TooFarAhead {
-                ahead: u32::MAX - 1,
-                limit: 10_000,
-            },
-        ),
+        (10_001, RatchetError::TooFarAhead { ahead: 10_001, limit: 10_000 }),
+        (u32::MAX - 1, RatchetError::TooFarAhead { ahead: u32::MAX - 1, limit: 10_000 }),
         (u32::MAX, RatchetError::Exhausted),
     ] {
         assert_eq!(advance(&fresh, generation, &limits), Err(error));
     }
-    let boundless = Limits {
-        generation_jump: u32::MAX,
-        ..limits
-    };
-    assert_eq!(
-        advance(&fresh, u32::MAX, &boundless),
-        Err(RatchetError::Exhausted)
-    );
+    let boundless = Limits { generation_jump: u32::MAX, ..limits };
+    assert_eq!(advance(&fresh, u32::MAX, &boundless), Err(RatchetError::Exhausted));
 }
 
 #[test]
 fn the_last_generation_is_never_used() {
-    let limits = Limits {
-        generation_jump: u32::MAX,
-        ..Limits::default()
-    };
+    let limits = Limits { generation_jump: u32::MAX, ..Limits::default() };
     let mut tree = ratchet_at(u32::MAX - 2);
     for generation in [u32::MAX - 2, u32::MAX - 1] {
         assert_eq!(tree.next_generation(LEAF, APPLICATION), generation);
-        assert_eq!(
-            advance(&tree, u32::MAX, &limits),
-            Err(RatchetError::Exhausted)
-        );
+        assert_eq!(advance(&tree, u32::MAX, &limits), Err(RatchetError::Exhausted));
         let (_, step) = advance(&tree, generation, &limits).unwrap();
         tree.apply(step);
     }
     assert_eq!(tree.next_generation(LEAF, APPLICATION), u32::MAX);
-    assert_eq!(
-        advance(&tree, u32::MAX, &limits),
-        Err(RatchetError::Exhausted)
-    );
-    assert_eq!(
-        advance(&tree, u32::MAX - 1, &limits),
-        Err(RatchetError::Consumed)
-    );
+    assert_eq!(advance(&tree, u32::MAX, &limits), Err(RatchetError::Exhausted));
+    assert_eq!(advance(&tree, u32::MAX - 1, &limits), Err(RatchetError::Consumed));
 }
 
 #[test]
@@ -355,34 +273,21 @@ fn a_jump_keeps_the_newest_keys_within_both_limits() {
             ..Limits::default()
         };
         let (_, step) = advance(&ratchet_at(100), 120, &limits).unwrap();
-        let passed: Vec<u32> = step
-            .skipped
-            .iter()
-            .map(|(generation, _)| *generation)
-            .collect();
+        let passed: Vec<u32> = step.skipped.iter().map(|(generation, _)| *generation).collect();
         assert_eq!(passed, (120 - kept..120).collect::<Vec<u32>>());
     }
 }
 
 #[test]
 fn the_encoding_of_rows_is_fixed() {
-    let ratchet = Ratchet {
-        next_generation: 0x0102,
-        secret: Secret::new(b"secret"),
-    };
+    let ratchet = Ratchet { next_generation: 0x0102, secret: Secret::new(b"secret") };
     assert_codec(&ratchet, b"\0\0\x01\x02\x06secret");
-    let key = MessageKey {
-        key: Secret::new(b"key"),
-        nonce: Secret::new(b"nonce"),
-    };
+    let key = MessageKey { key: Secret::new(b"key"), nonce: Secret::new(b"nonce") };
     assert_codec(&key, b"\x03key\x05nonce");
     assert_codec(&RatchetKind::Handshake, &[1]);
     assert_codec(&RatchetKind::Application, &[2]);
     for value in [0, 3, 255] {
-        let error = DecodeError::UnknownValue {
-            kind: "RatchetKind",
-            value: value.into(),
-        };
+        let error = DecodeError::UnknownValue { kind: "RatchetKind", value: value.into() };
         assert_eq!(decode::<RatchetKind>(&[value]), Err(error));
     }
 }

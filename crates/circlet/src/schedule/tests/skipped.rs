@@ -9,26 +9,15 @@ use crate::codec::Limits;
 use crate::tree::LeafIndex;
 
 fn id(epoch: u64, leaf: u32, generation: u32) -> SkippedId {
-    SkippedId {
-        epoch,
-        leaf: LeafIndex(leaf),
-        kind: RatchetKind::Application,
-        generation,
-    }
+    SkippedId { epoch, leaf: LeafIndex(leaf), kind: RatchetKind::Application, generation }
 }
 
 fn limits(per_sender: usize, total: usize) -> Limits {
-    Limits {
-        skipped_keys_per_sender: per_sender,
-        skipped_keys: total,
-        ..Limits::default()
-    }
+    Limits { skipped_keys_per_sender: per_sender, skipped_keys: total, ..Limits::default() }
 }
 
 fn keys(generations: std::ops::Range<u32>) -> Vec<(u32, MessageKey)> {
-    generations
-        .map(|generation| (generation, message_key(generation)))
-        .collect()
+    generations.map(|generation| (generation, message_key(generation))).collect()
 }
 
 /// Jumps to the end of `generations`, none of which has come.
@@ -69,10 +58,7 @@ struct Rows(BTreeMap<SkippedId, (u64, MessageKey)>);
 impl Rows {
     fn write(&mut self, step: &SkippedStep) {
         for removed in &step.removed {
-            assert!(
-                self.0.remove(removed).is_some(),
-                "a row is deleted that was never written"
-            );
+            assert!(self.0.remove(removed).is_some(), "a row is deleted that was never written");
         }
         for (id, sequence, key) in &step.inserted {
             assert!(self.0.insert(*id, (*sequence, key.clone())).is_none());
@@ -80,11 +66,7 @@ impl Rows {
     }
 
     fn load(&self) -> SkippedKeys {
-        SkippedKeys::restore(
-            self.0
-                .iter()
-                .map(|(id, (age, key))| (*id, *age, key.clone())),
-        )
+        SkippedKeys::restore(self.0.iter().map(|(id, (age, key))| (*id, *age, key.clone())))
     }
 
     fn by_age(&self) -> Vec<SkippedId> {
@@ -98,19 +80,10 @@ impl Rows {
 /// What happens next.
 #[derive(Clone, Debug)]
 enum Event {
-    Ahead {
-        epoch: u64,
-        leaf: u32,
-        kind: usize,
-        passed: u32,
-    },
-    Late {
-        which: prop::sample::Index,
-    },
+    Ahead { epoch: u64, leaf: u32, kind: usize, passed: u32 },
+    Late { which: prop::sample::Index },
     Restart,
-    Expire {
-        oldest: u64,
-    },
+    Expire { oldest: u64 },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -195,14 +168,9 @@ fn one_sender_does_not_push_out_another_before_the_group_is_full() {
     jump(&mut kept, (1, 1), 0..3, &limits);
     jump(&mut kept, (1, 2), 0..100, &limits);
     let left = |kept: &SkippedKeys, leaf| {
-        (0..100)
-            .filter(|at| kept.find(&id(1, leaf, *at)).is_some())
-            .collect::<Vec<u32>>()
+        (0..100).filter(|at| kept.find(&id(1, leaf, *at)).is_some()).collect::<Vec<u32>>()
     };
-    assert_eq!(
-        (left(&kept, 1), left(&kept, 2)),
-        (vec![1, 2], vec![97, 98, 99])
-    );
+    assert_eq!((left(&kept, 1), left(&kept, 2)), (vec![1, 2], vec![97, 98, 99]));
     // The same leaf in another epoch is another sender.
     jump(&mut kept, (2, 2), 0..2, &limits);
     assert_eq!((left(&kept, 1), left(&kept, 2)), (vec![], vec![97, 98, 99]));
@@ -248,11 +216,7 @@ fn used_evicted_and_expired_keys_die() {
 
 #[test]
 fn any_stored_sequence_number_is_borne() {
-    let rows = [
-        (id(1, 1, 0), u64::MAX),
-        (id(1, 1, 1), u64::MAX),
-        (id(1, 2, 0), 0),
-    ];
+    let rows = [(id(1, 1, 0), u64::MAX), (id(1, 1, 1), u64::MAX), (id(1, 2, 0), 0)];
     let rows = rows.map(|(id, age)| (id, age, message_key(id.generation)));
     let mut kept = SkippedKeys::restore(rows);
     jump(&mut kept, (1, 1), 5..9, &limits(10, 10));
@@ -263,9 +227,6 @@ fn any_stored_sequence_number_is_borne() {
 
 #[test]
 fn the_encoding_of_ids_is_fixed() {
-    let id = SkippedId {
-        kind: RatchetKind::Handshake,
-        ..id(0x0102, 0x0304, 0x0506)
-    };
+    let id = SkippedId { kind: RatchetKind::Handshake, ..id(0x0102, 0x0304, 0x0506) };
     assert_codec(&id, &[0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 3, 4, 1, 0, 0, 5, 6]);
 }

@@ -25,13 +25,23 @@ pub(crate) struct HashCounter {
     inner: DefaultProvider,
     suites: Vec<SuiteSpec>,
     hashes: AtomicUsize,
+    /// Every hash is the same: what a collision would do.
+    colliding: bool,
 }
 
 impl HashCounter {
     pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self::unshared())
+    }
+
+    pub(crate) fn colliding() -> Arc<Self> {
+        Arc::new(Self { colliding: true, ..Self::unshared() })
+    }
+
+    fn unshared() -> Self {
         let suites = (1..=7).filter_map(|id| suite_spec(CipherSuite(id)).copied()).collect();
         let hashes = AtomicUsize::new(0);
-        Arc::new(Self { inner: DefaultProvider::new(), suites, hashes })
+        Self { inner: DefaultProvider::new(), suites, hashes, colliding: false }
     }
 
     pub(crate) fn suite(self: &Arc<Self>) -> Suite {
@@ -163,7 +173,7 @@ impl CryptoProvider for HashCounter {
 
     fn hash(&self, id: HashId, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
         self.hashes.fetch_add(1, Ordering::Relaxed);
-        self.inner.hash(id, parts)
+        self.inner.hash(id, if self.colliding { &[] } else { parts })
     }
 
     fn hmac(&self, _: HashId, _: &[u8], _: &[&[u8]]) -> Result<Digest, CryptoError> {

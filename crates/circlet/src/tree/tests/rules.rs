@@ -224,6 +224,36 @@ fn unmerged_leaves_are_bound() {
     refused(hash, |rows| unmerged(rows, 7).clear());
 }
 
+/// Whether the leaf that came later is left or right of the one that set the parent.
+#[test]
+fn a_later_leaf_beside_the_chain_is_listed() {
+    for (committer, later) in [(0, 1), (1, 0)] {
+        let (suite, mut keys) = (suite(), Keys(0));
+        let mut tree = keys.tree(3);
+        tree.remove(LeafIndex(later)).unwrap();
+        keys.commit(&mut tree, &suite, committer);
+        assert_eq!(tree.add(leaf(keys.next()), LIMIT), Ok(LeafIndex(later)));
+        assert_eq!(check_tree(&tree, &suite), Ok(()));
+        let mut rows: Rows = tree.all_nodes().into_iter().collect();
+        unmerged(&mut rows, 3).clear();
+        rows.values_mut().for_each(|row| row.tree_hash = None);
+        let unlisted = RatchetTree::restore(tree.width(), rows).unwrap();
+        assert_eq!(check_tree(&unlisted, &suite), Err(Violation::ParentHash.into()));
+    }
+}
+
+/// With a hash function that resists collisions nobody can make such a tree.
+#[test]
+fn two_chains_to_one_parent_are_refused() {
+    let (suite, mut keys) = (HashCounter::colliding().suite(), Keys(0));
+    let mut tree = keys.tree(2);
+    keys.commit(&mut tree, &suite, 0);
+    assert_eq!(check_tree(&tree, &suite), Ok(()));
+    let parent_hash = suite.hash(&[]).unwrap().as_bytes().to_vec();
+    tree.set_leaf(LeafIndex(1), committed_leaf(900, parent_hash)).unwrap();
+    assert_eq!(check_tree(&tree, &suite), Err(Violation::ParentHash.into()));
+}
+
 /// The other child has a parent hash too, from an earlier Commit.
 #[test]
 fn either_child_may_continue_the_chain() {

@@ -103,6 +103,33 @@ fn removing_and_updating_replace_one_path() {
 }
 
 #[test]
+fn blank_subtrees_are_split_and_joined_warm() {
+    let (counter, mut keys) = (HashCounter::new(), Keys(0));
+    let suite = counter.suite();
+    let mut tree = keys.tree(1 << 10);
+    let depth = 10;
+    // Leaf 100 is at last the only one below 512.
+    for index in (0..512).filter(|index| *index != 100) {
+        tree.remove(LeafIndex(index)).unwrap();
+    }
+    tree.tree_hash(&suite).unwrap();
+    let assert_warm = |tree: &RatchetTree, hashed: usize| {
+        assert!(hashed <= depth + 1 + BLANK, "{hashed}");
+        assert_eq!(tree.tree_hash(&suite), reread(tree).tree_hash(&suite));
+    };
+    let hashed = counter.count(|| {
+        tree.remove(LeafIndex(100)).unwrap();
+        tree.tree_hash(&suite).unwrap();
+    });
+    assert_warm(&tree, hashed);
+    let hashed = counter.count(|| {
+        assert_eq!(tree.add(leaf(keys.next()), LIMIT), Ok(LeafIndex(0)));
+        tree.tree_hash(&suite).unwrap();
+    });
+    assert_warm(&tree, hashed);
+}
+
+#[test]
 fn a_restored_tree_is_warm() {
     let Warm { counter, suite, mut keys, mut tree } = warm();
     keys.commit(&mut tree, &suite, 17);

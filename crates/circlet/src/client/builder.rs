@@ -1,0 +1,218 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::codec::{DecodeContext, Limits};
+use crate::crypto::providers::DefaultProvider;
+use crate::crypto::{CipherSuite, CryptoProvider, Rng, Suite, SystemRng};
+use crate::error::{Error, Misuse};
+use crate::group::{HandshakeFormat, Padding, Settings};
+use crate::identity::{
+    BasicValidator, Credential, CredentialCheck, CredentialUse, CredentialValidator, Signer,
+    SigningKey,
+};
+use crate::storage::rows::{OwnIdentity, client_key};
+use crate::storage::{Batch, MemoryStorage, Precondition, Storage};
+
+use super::Client;
+use super::driver::{Inner, Policy};
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Seconds since the Unix epoch.
+    fn now(&self) -> u64;
+}
+
+/// The operating system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> u64 {
+        let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        elapsed.map_or(0, |elapsed| elapsed.as_secs())
+    }
+}
+
+/// Makes or opens a [`Client`]. Whatever is not said has a default: cipher suite 1, the default
+/// provider, a store in memory, basic credentials, encrypted handshakes without padding.
+///
+/// ```
+/// use circlet::Client;
+/// use circlet::crypto::CipherSuite;
+/// use circlet::storage::MemoryStorage;
+///
+/// # fn main() -> Result<(), circlet::Error> {
+/// let store = MemoryStorage::new();
+/// let alice = Client::builder("alice")
+///     .cipher_suite(CipherSuite::P256_AES128GCM_SHA256_P256)
+///     .storage(store.clone())
+///     .build()?;
+/// drop(alice);
+/// let again = Client::builder("alice").storage(store).open()?;
+/// assert_eq!(again.credential().to_string(), "alice");
+/// # Ok(())
+/// # }
+/// ```
+pub struct ClientBuilder {
+    credential: Credential,
+    cipher_suite: CipherSuite,
+    provider: Option<Arc<dyn CryptoProvider>>,
+    storage: Arc<dyn Storage>,
+    validator: Arc<dyn CredentialValidator>,
+    rng: Box<dyn Rng>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    policy: Policy,
+}
+
+impl ClientBuilder {
+    pub(super) fn new(credential: Credential) -> Self {
+        Self {
+            credential,
+            cipher_suite: CipherSuite::X25519_AES128GCM_SHA256_ED25519,
+            provider: None,
+            storage: Arc::new(MemoryStorage::new()),
+            validator: Arc::new(BasicValidator),
+            rng: Box::new(SystemRng),
+            clock: Arc::new(SystemClock),
+            limits: Limits::default(),
+            policy: Policy::default(),
+        }
+    }
+
+    /// The cipher suite of the client's keys and groups; an opened client keeps its own.
+    #[must_use]
+    pub fn cipher_suite(mut self, cipher_suite: CipherSuite) -> Self {
+        self.cipher_suite = cipher_suite;
+        self
+    }
+
+    /// The cryptographic provider.
+    #[must_use]
+    pub fn provider(mut self, provider: Arc<dyn CryptoProvider>) -> Self {
+        self.provider = Some(provider);
+        self
+    }
+
+    /// Where the client's state lives. One store holds one client.
+    #[must_use]
+    pub fn storage(mut self, storage: impl Storage + 'static) -> Self {
+        self.storage = Arc::new(storage);
+        self
+    }
+
+    /// The application's judgement of credentials.
+    #[must_use]
+    pub fn validator(mut self, validator: impl CredentialValidator + 'static) -> Self {
+        self.validator = Arc::new(validator);
+        self
+    }
+
+    /// The source of randomness.
+    #[must_use]
+    pub fn rng(mut self, rng: impl Rng + 'static) -> Self {
+        self.rng = Box::new(rng);
+        self
+    }
+
+    /// The clock that lifetimes of key packages are held against.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// The bounds on what is accepted and kept.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How proposals and commits travel.
+    #[must_use]
+    pub fn handshake(mut self, format: HandshakeFormat) -> Self {
+        self.policy.handshake = format;
+        self
+    }
+
+    /// How encrypted messages are padded.
+    #[must_use]
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.policy.padding = padding;
+        self
+    }
+
+    /// Lets application messages be sent while proposals wait for a Commit, against RFC 9420
+    /// section 12.4.
+    #[must_use]
+    pub fn send_despite_proposals(mut self, allowed: bool) -> Self {
+        self.policy.send_despite_proposals = allowed;
+        self
+    }
+
+    /// Makes a new client with a fresh signature key.
+    ///
+    /// # Errors
+    /// [`Misuse::WrongStore`] if the store holds a client already; the suite is not supported;
+    /// [`Refused::Credential`](crate::Refused::Credential) if the validator rejects one's own; the
+    /// store or the generator failed.
+    pub fn build(mut self) -> Result<Client, Error> {
+        let settings = self.settings(self.cipher_suite)?;
+        let signer = SigningKey::generate(&settings.suite, &mut self.rng)?;
+        let key = signer.public_key();
+        let check = CredentialCheck::new(&self.credential, key, CredentialUse::Own);
+        self.validator.validate(&check)?;
+        let client = self.client(settings, signer);
+        let mut batch = Batch::default();
+        batch.preconditions.push(Precondition::Absent(client_key()));
+        client.inner.identity().put(&mut batch)?;
+        match client.inner.storage.apply(batch) {
+            Ok(_) => Ok(client),
+            Err(crate::storage::StorageError::Conflict) => Err(Misuse::WrongStore.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens the client that the store holds.
+    ///
+    /// # Errors
+    /// [`Misuse::WrongStore`] if the store holds none, or one with another name;
+    /// [`Error::Damaged`]; the store failed.
+    pub fn open(self) -> Result<Client, Error> {
+        let row = self.storage.read(&client_key())?.ok_or(Misuse::WrongStore)?;
+        let context = DecodeContext { limits: self.limits.clone(), ..DecodeContext::default() };
+        let identity = OwnIdentity::read(&row.value, &context)?;
+        if identity.credential != self.credential {
+            return Err(Misuse::WrongStore.into());
+        }
+        let settings = self.settings(identity.cipher_suite)?;
+        let signer = SigningKey::from_private(&settings.suite, &identity.signature_key)?;
+        Ok(self.client(settings, signer))
+    }
+
+    fn settings(&self, cipher_suite: CipherSuite) -> Result<Settings, Error> {
+        let provider = self.provider.clone();
+        let provider = provider.unwrap_or_else(|| Arc::new(DefaultProvider::new()));
+        let context = DecodeContext { limits: self.limits.clone(), ..DecodeContext::default() };
+        Ok(Settings { suite: Suite::new(provider, cipher_suite)?, context: Arc::new(context) })
+    }
+
+    fn client(self, settings: Settings, signer: SigningKey) -> Client {
+        let Self { credential, storage, validator, rng, clock, policy, .. } = self;
+        let inner =
+            Inner::new(settings, credential, signer, storage, validator, rng, clock, policy);
+        Client { inner: Arc::new(inner) }
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("credential", &self.credential)
+            .field("cipher_suite", &self.cipher_suite)
+            .field("limits", &self.limits)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}

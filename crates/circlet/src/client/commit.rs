@@ -1,0 +1,273 @@
+use std::fmt;
+
+use crate::error::{Error, Misuse};
+use crate::group::{CommitOutcome, CommitRequest, StagedCommit};
+use crate::message::Proposal;
+use crate::tree::{Extensions, LeafIndex};
+
+use super::Group;
+use super::event::{DeliveryId, Outgoing, OutgoingKind};
+use super::plan::{self, Staged};
+
+/// Collects what a Commit does. Beside that, it takes all proposals that wait.
+///
+/// ```
+/// # use circlet::Client;
+/// # fn main() -> Result<(), circlet::Error> {
+/// # let (alice, bob) = (Client::builder("alice").build()?, Client::builder("bob").build()?);
+/// # let group = alice.create_group()?;
+/// let pending = group.commit().add(bob.key_package()?).stage()?;
+/// // … hand pending.message() to the delivery service; once it has accepted:
+/// let confirmed = pending.confirm()?;
+/// assert_eq!(confirmed.outcome().added.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a Commit is made by `stage`"]
+pub struct CommitBuilder<'a> {
+    group: &'a Group,
+    request: CommitRequest,
+    psks: Vec<Vec<u8>>,
+    /// The first thing that went wrong, told by `stage`.
+    error: Option<Error>,
+}
+
+/// A Commit that waits for the delivery service's word. Nothing has changed yet; it survives a
+/// restart ([`Group::pending_commit`]).
+#[derive(Clone)]
+#[must_use = "a Commit takes effect when it is confirmed"]
+pub struct PendingCommit {
+    group: Group,
+    message: Outgoing,
+    ratchet_tree: Option<Vec<u8>>,
+}
+
+/// A [`PendingCommit`] that adds somebody.
+#[derive(Clone, Debug)]
+#[must_use = "an invitation takes effect when it is confirmed"]
+pub struct PendingInvite(PendingCommit);
+
+/// A Commit that took effect.
+#[derive(Clone, Debug)]
+pub struct Confirmed {
+    outcome: CommitOutcome,
+    welcome: Option<Outgoing>,
+}
+
+/// An invitation that took effect.
+#[derive(Clone, Debug)]
+pub struct Invited {
+    outcome: CommitOutcome,
+    welcome: Outgoing,
+}
+
+impl<'a> CommitBuilder<'a> {
+    pub(super) fn new(group: &'a Group) -> Self {
+        let framing = group.inner().framing(&[]);
+        let request = CommitRequest { framing, ..CommitRequest::default() };
+        Self { group, request, psks: Vec::new(), error: None }
+    }
+
+    /// Adds the client of a key package, an encoded MLSMessage.
+    pub fn add(self, key_package: impl AsRef<[u8]>) -> Self {
+        match self.group.read_key_package(key_package.as_ref()) {
+            Ok(key_package) => self.propose(Proposal::Add(key_package)),
+            Err(error) => Self { error: self.error.or(Some(error)), ..self },
+        }
+    }
+
+    /// Removes the member at a leaf.
+    pub fn remove(self, leaf_index: LeafIndex) -> Self {
+        self.propose(Proposal::Remove(leaf_index))
+    }
+
+    /// Injects a pre-shared key that all members have ([`Client::add_psk`](super::Client::add_psk)).
+    pub fn psk(mut self, psk_id: impl Into<Vec<u8>>) -> Self {
+        self.psks.push(psk_id.into());
+        self
+    }
+
+    /// Replaces the group's extensions.
+    pub fn extensions(self, extensions: Extensions) -> Self {
+        self.propose(Proposal::GroupContextExtensions(extensions))
+    }
+
+    /// Leaves the proposals that wait where they are.
+    pub fn without_waiting_proposals(mut self) -> Self {
+        self.request.by_reference = false;
+        self
+    }
+
+    /// Makes no path where the Commit can do without: cheaper, but this client's keys are not
+    /// renewed.
+    pub fn without_path(mut self) -> Self {
+        self.request.force_path = false;
+        self
+    }
+
+    /// Leaves the ratchet tree out of the Welcome: the joiners get
+    /// [`PendingCommit::ratchet_tree`] in another way.
+    pub fn tree_outside(mut self) -> Self {
+        self.request.tree_in_welcome = false;
+        self
+    }
+
+    /// Sends data along that is authenticated, not encrypted.
+    pub fn authenticated_data(mut self, data: impl Into<Vec<u8>>) -> Self {
+        self.request.framing.authenticated_data = data.into();
+        self
+    }
+
+    fn propose(mut self, proposal: Proposal) -> Self {
+        self.request.by_value.push(proposal);
+        self
+    }
+
+    /// Makes the Commit and keeps it as staged.
+    ///
+    /// # Errors
+    /// [`Misuse::CommitStaged`] if there is one already; [`Misuse::NotKeyPackage`];
+    /// [`Error::Violation`] if the proposals are not valid;
+    /// [`Refused::Credential`](crate::Refused::Credential);
+    /// [`Unready::UnknownPsk`](crate::Unready::UnknownPsk); the store or the generator failed.
+    pub fn stage(self) -> Result<PendingCommit, Error> {
+        self.stage_it()
+    }
+
+    /// As [`Self::stage`], for Commits that add somebody.
+    ///
+    /// # Errors
+    /// As for [`Self::stage`]; [`Misuse::NotKeyPackage`] if nobody would be added.
+    pub(super) fn stage_invite(self) -> Result<PendingInvite, Error> {
+        if !self.request.by_value.iter().any(|held| matches!(held, Proposal::Add(_))) {
+            return Err(self.error.unwrap_or(Misuse::NotKeyPackage.into()));
+        }
+        self.stage_it().map(PendingInvite)
+    }
+
+    fn stage_it(mut self) -> Result<PendingCommit, Error> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        for psk_id in self.psks {
+            let id = self.group.external_psk(psk_id)?;
+            self.request.by_value.push(Proposal::PreSharedKey(id));
+        }
+        let request = self.request;
+        let inner = self.group.inner();
+        let Staged { message, ratchet_tree } =
+            inner.run(self.group.id(), |group, env| plan::stage(group, request.clone(), env))?;
+        Ok(PendingCommit { group: self.group.clone(), message, ratchet_tree })
+    }
+}
+
+impl PendingCommit {
+    pub(super) fn found(group: &Group, number: u64, staged: &StagedCommit) -> Self {
+        let id = DeliveryId::outgoing(group.id(), number);
+        Self {
+            group: group.clone(),
+            message: Outgoing::new(id, OutgoingKind::Commit, staged.message().to_vec()),
+            ratchet_tree: staged.ratchet_tree().map(<[u8]>::to_vec),
+        }
+    }
+
+    /// The Commit, for the delivery service.
+    #[must_use]
+    pub fn message(&self) -> &Outgoing {
+        &self.message
+    }
+
+    /// The ratchet tree for the joiners, encoded as in its extension, if it is not in the Welcome.
+    #[must_use]
+    pub fn ratchet_tree(&self) -> Option<&[u8]> {
+        self.ratchet_tree.as_deref()
+    }
+
+    /// The delivery service has accepted the Commit: its epoch begins, and the Welcome is
+    /// released (RFC 9420 section 14).
+    ///
+    /// # Errors
+    /// [`Misuse::CommitGone`] if it was confirmed or discarded, or another Commit was first; the
+    /// store failed.
+    pub fn confirm(self) -> Result<Confirmed, Error> {
+        let number = self.message.id().number();
+        let (outcome, welcome) =
+            self.group.inner().run(self.group.id(), |group, _| plan::confirm(group, number))?;
+        Ok(Confirmed { outcome, welcome })
+    }
+
+    /// The delivery service has refused the Commit, or it is no longer wanted. The key that it
+    /// was encrypted with stays spent.
+    ///
+    /// # Errors
+    /// As for [`Self::confirm`].
+    pub fn discard(self) -> Result<(), Error> {
+        let number = self.message.id().number();
+        self.group.inner().run(self.group.id(), |group, _| plan::discard(group, number))
+    }
+}
+
+impl PendingInvite {
+    /// The Commit, for the delivery service.
+    #[must_use]
+    pub fn message(&self) -> &Outgoing {
+        self.0.message()
+    }
+
+    /// As [`PendingCommit::confirm`].
+    ///
+    /// # Errors
+    /// As for [`PendingCommit::confirm`].
+    pub fn confirm(self) -> Result<Invited, Error> {
+        let Confirmed { outcome, welcome } = self.0.confirm()?;
+        Ok(Invited { outcome, welcome: welcome.ok_or(Error::Internal)? })
+    }
+
+    /// As [`PendingCommit::discard`].
+    ///
+    /// # Errors
+    /// As for [`PendingCommit::confirm`].
+    pub fn discard(self) -> Result<(), Error> {
+        self.0.discard()
+    }
+}
+
+impl Confirmed {
+    /// What the Commit did.
+    #[must_use]
+    pub fn outcome(&self) -> &CommitOutcome {
+        &self.outcome
+    }
+
+    /// The Welcome for those who were added, if anybody was.
+    #[must_use]
+    pub fn welcome(self) -> Option<Outgoing> {
+        self.welcome
+    }
+}
+
+impl Invited {
+    /// What the Commit did.
+    #[must_use]
+    pub fn outcome(&self) -> &CommitOutcome {
+        &self.outcome
+    }
+
+    /// The Welcome for those who were added: one for all of them.
+    #[must_use]
+    pub fn welcome(self) -> Outgoing {
+        self.welcome
+    }
+}
+
+impl fmt::Debug for CommitBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommitBuilder").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PendingCommit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingCommit").field("message", &self.message).finish_non_exhaustive()
+    }
+}

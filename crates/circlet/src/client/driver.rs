@@ -1,0 +1,384 @@
+//! The thin synchronous driver: loads what an operation needs, writes what it plans, and only then
+//! lets it be seen.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::crypto::{Rng, RngError, Secret};
+use crate::error::{Error, Misuse, Unready};
+use crate::group::{
+    Framing, GroupState, HandshakeFormat, OpenedWelcome, Padding, PskSource, Settings, Status,
+};
+use crate::identity::{Credential, CredentialValidator, SigningKey};
+use crate::message::{GroupId, Welcome};
+use crate::storage::rows::{
+    Head, Kind, LoadedGroup, StoredKeyPackage, key_package_key, load_group, psk_key, put_new_group,
+    read, staged_message,
+};
+use crate::storage::{Batch, Key, Precondition, Prefix, Storage, StorageError};
+
+use super::GroupOptions;
+use super::builder::Clock;
+use super::event::{DeliveryId, Joined, Outgoing, OutgoingKind, Received};
+use super::plan::{self, Env, Plan, StagedChange, Write};
+
+/// What the builder decides once for all groups.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Policy {
+    pub(super) handshake: HandshakeFormat,
+    pub(super) padding: Padding,
+    pub(super) send_despite_proposals: bool,
+}
+
+/// A client's parts, shared by its handles.
+pub(super) struct Inner {
+    pub(super) settings: Settings,
+    pub(super) credential: Credential,
+    pub(super) signer: SigningKey,
+    pub(super) storage: Arc<dyn Storage>,
+    validator: Arc<dyn CredentialValidator>,
+    rng: Mutex<Box<dyn Rng>>,
+    pub(super) clock: Arc<dyn Clock>,
+    policy: Policy,
+    slots: Mutex<HashMap<GroupId, Arc<Mutex<Slot>>>>,
+}
+
+/// A group in memory. One thread at a time works on it; other groups have slots of their own.
+#[derive(Default)]
+enum Slot {
+    /// Not read yet, or to be read again: the store is what counts.
+    #[default]
+    Unloaded,
+    Loaded(Box<LoadedGroup>),
+}
+
+/// How often an operation is computed anew because another writer was first.
+const ATTEMPTS: usize = 32;
+
+/// The client's generator, locked for each draw and not for a whole operation, so that groups
+/// work in parallel.
+pub(super) struct SharedRng<'a>(&'a Mutex<Box<dyn Rng>>);
+
+impl Rng for SharedRng<'_> {
+    fn fill(&mut self, out: &mut [u8]) -> Result<(), RngError> {
+        lock(self.0).fill(out)
+    }
+}
+
+/// The external PSKs that were loaded for an operation.
+#[derive(Default)]
+struct LoadedPsks(BTreeMap<Vec<u8>, Secret>);
+
+impl PskSource for LoadedPsks {
+    fn external(&self, psk_id: &[u8]) -> Option<Secret> {
+        self.0.get(psk_id).cloned()
+    }
+}
+
+/// A lock that somebody panicked under still guards sound data: a slot changes only after its
+/// write, and every change in it is whole.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Inner {
+    #[expect(clippy::too_many_arguments, reason = "called by the builder alone, field by field")]
+    pub(super) fn new(
+        settings: Settings,
+        credential: Credential,
+        signer: SigningKey,
+        storage: Arc<dyn Storage>,
+        validator: Arc<dyn CredentialValidator>,
+        rng: Box<dyn Rng>,
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+    ) -> Self {
+        let (rng, slots) = (Mutex::new(rng), Mutex::default());
+        Self { settings, credential, signer, storage, validator, rng, clock, policy, slots }
+    }
+
+    pub(super) fn rng(&self) -> SharedRng<'_> {
+        SharedRng(&self.rng)
+    }
+
+    pub(super) fn framing(&self, authenticated_data: &[u8]) -> Framing {
+        self.policy.framing(authenticated_data)
+    }
+
+    /// Looks at a group as it is.
+    pub(super) fn look<T>(
+        &self,
+        id: &GroupId,
+        look: impl FnOnce(&LoadedGroup) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let slot = self.slot(id);
+        let mut slot = lock(&slot);
+        look(self.load(id, &mut slot)?)
+    }
+
+    /// Computes a plan, writes it, applies it. Where another writer was first, the group is read
+    /// again and the plan computed anew; where a pre-shared key is missing, it is read.
+    pub(super) fn run<T>(
+        &self,
+        id: &GroupId,
+        mut operation: impl FnMut(&LoadedGroup, &mut Env<'_>) -> Result<Plan<T>, Error>,
+    ) -> Result<T, Error> {
+        let slot = self.slot(id);
+        let mut slot = lock(&slot);
+        let mut psks = LoadedPsks::default();
+        let mut attempts = 0;
+        loop {
+            let group = self.load(id, &mut slot)?;
+            let mut env = Env {
+                signer: &self.signer,
+                validator: &*self.validator,
+                psks: &psks,
+                now: self.clock.now(),
+                rng: &mut self.rng(),
+                policy: &self.policy,
+            };
+            let plan = match operation(group, &mut env) {
+                Ok(plan) => plan,
+                Err(Error::Unready(Unready::UnknownPsk(psk_id))) => {
+                    self.load_psk(&mut psks, psk_id)?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let Some(write) = plan.write else { return Ok(plan.outcome) };
+            match self.write(id, group, write) {
+                Ok(()) => return Ok(plan.outcome),
+                Err(error) => {
+                    // Whatever the store now holds counts.
+                    *slot = Slot::Unloaded;
+                    let conflict = matches!(error, Error::Storage(StorageError::Conflict));
+                    attempts += 1;
+                    if !conflict || attempts == ATTEMPTS {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Durable before visible: the batch is written, then the state goes on.
+    fn write(&self, id: &GroupId, group: &mut LoadedGroup, write: Write) -> Result<(), Error> {
+        let Write { mut batch, head, step, staged } = write;
+        batch.preconditions.push(Precondition::At(Kind::Head.row(id), group.revision));
+        head.put(id, &mut batch)?;
+        group.revision = self.storage.apply(batch)?;
+        group.head = head;
+        if let Some(step) = step {
+            group.state.apply(step)?;
+        }
+        match staged {
+            StagedChange::Keep => {}
+            StagedChange::Drop => group.staged = None,
+            StagedChange::Set(staged) => group.staged = Some(*staged),
+            StagedChange::Confirm => {
+                let staged = group.staged.take().ok_or(Error::Internal)?;
+                let (_, step) = group.state.confirm(staged)?;
+                group.state.apply(step)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn slot(&self, id: &GroupId) -> Arc<Mutex<Slot>> {
+        lock(&self.slots).entry(id.clone()).or_default().clone()
+    }
+
+    fn load<'a>(&self, id: &GroupId, slot: &'a mut Slot) -> Result<&'a mut LoadedGroup, Error> {
+        if matches!(slot, Slot::Unloaded) {
+            let loaded = match self.head(id) {
+                Ok(Some((head, revision))) if head.status != Status::Removed => {
+                    let settings = self.settings.clone();
+                    load_group(&*self.storage, id, head, revision, settings)
+                }
+                Ok(Some(_)) => Err(Misuse::NotMember.into()),
+                Ok(None) => Err(Unready::UnknownGroup.into()),
+                Err(error) => Err(error),
+            };
+            match loaded {
+                Ok(loaded) => *slot = Slot::Loaded(Box::new(loaded)),
+                Err(error) => {
+                    // A group id from the network leaves nothing behind.
+                    lock(&self.slots).remove(id);
+                    return Err(error);
+                }
+            }
+        }
+        match slot {
+            Slot::Loaded(group) => Ok(group),
+            Slot::Unloaded => Err(Error::Internal),
+        }
+    }
+
+    fn head(&self, id: &GroupId) -> Result<Option<(Head, u64)>, Error> {
+        match self.storage.read(&Kind::Head.row(id))? {
+            Some(row) => Ok(Some((Head::read(&row.value)?, row.revision))),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn is_member(&self, id: &GroupId) -> Result<bool, Error> {
+        Ok(self.head(id)?.is_some_and(|(head, _)| head.status != Status::Removed))
+    }
+
+    fn load_psk(&self, psks: &mut LoadedPsks, psk_id: Vec<u8>) -> Result<(), Error> {
+        let unknown = |psk_id| Err(Unready::UnknownPsk(psk_id).into());
+        if psks.0.contains_key(&psk_id) {
+            return unknown(psk_id);
+        }
+        let Some(row) = self.storage.read(&psk_key(&psk_id))? else { return unknown(psk_id) };
+        let secret =
+            read(&row.value, &self.settings.context, |reader| reader.opaque().map(Secret::new))?;
+        psks.0.insert(psk_id, secret);
+        Ok(())
+    }
+
+    pub(super) fn receive(&self, id: &GroupId, bytes: &[u8]) -> Result<Received, Error> {
+        self.run(id, |group, env| plan::receive(group, bytes, env))
+    }
+
+    pub(super) fn create_group(&self, options: GroupOptions) -> Result<GroupId, Error> {
+        let id = match options.group_id {
+            Some(id) => id,
+            None => {
+                let length = self.settings.suite.secret_length();
+                GroupId::new(
+                    Secret::random(&mut self.rng(), length).map_err(Error::from)?.as_bytes(),
+                )
+            }
+        };
+        let keys = self.join_keys()?;
+        let settings = self.settings.clone();
+        let rng = &mut self.rng();
+        let state = GroupState::create(settings, id.clone(), options.extensions, keys, rng)?;
+        self.begin(state, Batch::default(), |_| Ok(()))?;
+        Ok(id)
+    }
+
+    /// Joins by a Welcome. `event`: whether the joining is kept as an undelivered event.
+    pub(super) fn join(
+        &self,
+        welcome: &Welcome,
+        ratchet_tree: Option<&[u8]>,
+        event: bool,
+    ) -> Result<Joined, Error> {
+        let (key, row) = self.find_key_package(welcome)?;
+        let keys = StoredKeyPackage::read(&row.value, &self.settings.context)?;
+        let mut psks = LoadedPsks::default();
+        let opened = loop {
+            let settings = self.settings.clone();
+            match OpenedWelcome::open(settings, welcome, &keys, ratchet_tree, &psks) {
+                Err(Error::Unready(Unready::UnknownPsk(psk_id))) => {
+                    self.load_psk(&mut psks, psk_id)?;
+                }
+                other => break other?,
+            }
+        };
+        let welcomer = opened.welcomer().ok_or(Error::Internal)?;
+        let state = opened.review(&*self.validator)?;
+        let id = state.group_id().clone();
+        // The key package is used up in the same write, and only by one of those who try.
+        let mut batch = Batch::default();
+        batch.preconditions.push(Precondition::At(key.clone(), row.revision));
+        batch.deletes.push(key);
+        let number = self.begin(state, batch, |draft| {
+            if event {
+                let joined = Joined::new(draft.id.clone(), welcomer.clone());
+                Received::Joined(joined).put(draft.batch)?;
+            }
+            Ok(())
+        })?;
+        Ok(Joined::new(DeliveryId::incoming(&id, number), welcomer))
+    }
+
+    /// The rows of a new group, in one batch; gives the number that an event of it would have.
+    fn begin(
+        &self,
+        state: GroupState,
+        mut batch: Batch,
+        event: impl FnOnce(&mut Beginning<'_>) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        let id = state.group_id().clone();
+        let slot = self.slot(&id);
+        let mut slot = lock(&slot);
+        let before = self.head(&id)?;
+        let key = Kind::Head.row(&id);
+        let (next_in, next_out) = match &before {
+            Some((head, _)) if head.status != Status::Removed => {
+                return Err(Misuse::GroupExists.into());
+            }
+            Some((head, revision)) => {
+                batch.preconditions.push(Precondition::At(key, *revision));
+                (head.next_in, head.next_out)
+            }
+            None => {
+                batch.preconditions.push(Precondition::Absent(key));
+                (0, 0)
+            }
+        };
+        put_new_group(&state, &mut batch)?;
+        let head = Head {
+            status: Status::Active,
+            cipher_suite: self.settings.suite.id(),
+            epoch: state.epoch(),
+            own_leaf: state.own_leaf(),
+            next_in: next_in.saturating_add(1),
+            next_out,
+            staged: None,
+            last_commit: Vec::new(),
+        };
+        head.put(&id, &mut batch)?;
+        let mut beginning = Beginning { id: DeliveryId::incoming(&id, next_in), batch: &mut batch };
+        event(&mut beginning)?;
+        let revision = self.storage.apply(batch).map_err(|error| match error {
+            StorageError::Conflict => Misuse::GroupExists.into(),
+            other => Error::from(other),
+        });
+        match revision {
+            Ok(revision) => {
+                let group = LoadedGroup { head, revision, state, staged: None };
+                *slot = Slot::Loaded(Box::new(group));
+                Ok(next_in)
+            }
+            Err(error) => {
+                *slot = Slot::Unloaded;
+                Err(error)
+            }
+        }
+    }
+
+    fn find_key_package(&self, welcome: &Welcome) -> Result<(Key, crate::storage::Row), Error> {
+        for entry in &welcome.secrets {
+            let key = key_package_key(&entry.new_member);
+            if let Some(row) = self.storage.read(&key)? {
+                return Ok((key, row));
+            }
+        }
+        Err(Unready::UnknownKeyPackage.into())
+    }
+
+    /// The messages of all staged Commits.
+    pub(super) fn staged_messages(&self) -> Result<Vec<Outgoing>, Error> {
+        let mut messages = Vec::new();
+        for (key, row) in self.storage.scan(&Prefix::new(&[Kind::Staged.name()]))? {
+            let Some(id) = key.component(1).map(GroupId::new) else { continue };
+            let number = self.head(&id)?.and_then(|(head, _)| head.staged);
+            if let Some(number) = number {
+                let bytes = staged_message(&row.value)?;
+                let id = DeliveryId::outgoing(&id, number);
+                messages.push(Outgoing::new(id, OutgoingKind::Commit, bytes));
+            }
+        }
+        Ok(messages)
+    }
+}
+
+/// A group that begins, before its batch is written.
+struct Beginning<'a> {
+    id: DeliveryId,
+    batch: &'a mut Batch,
+}

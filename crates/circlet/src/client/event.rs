@@ -1,0 +1,449 @@
+use std::fmt;
+use std::ops::Deref;
+
+use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
+use crate::error::{Damaged, Error};
+use crate::group::{ApplicationMessage, CommitOutcome, Member};
+use crate::message::GroupId;
+use crate::storage::rows::{
+    Kind, number_u64, put, read, read_member, read_outcome, write_member, write_outcome,
+};
+use crate::storage::{Batch, Key};
+use crate::tree::ProposalType;
+
+use super::{Client, Group};
+
+/// Names an event or a message that is kept until [`Client::acknowledge`].
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId {
+    group: GroupId,
+    number: u64,
+    outgoing: bool,
+}
+
+/// What a received message meant. Each event is kept until it is acknowledged.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Received {
+    /// Application data.
+    Message(Message),
+    /// A proposal: it waits for a Commit.
+    Proposal(ReceivedProposal),
+    /// Somebody's Commit: the group is in a new epoch.
+    Commit(EpochChange),
+    /// This client's own staged Commit came back: it is confirmed.
+    Confirmed(EpochChange),
+    /// A Welcome: this client is in a new group.
+    Joined(Joined),
+    /// This client was removed. The group's state is deleted.
+    Removed(EpochChange),
+    /// A message that this client sent. Nothing has changed.
+    Own,
+    /// A message that was read before, or whose key was dropped because it is very late. Nothing
+    /// has changed.
+    Duplicate,
+    /// A message of an epoch whose keys are gone, or a handshake message of one that is over:
+    /// another Commit was first. Nothing has changed.
+    Late {
+        /// The message's epoch.
+        epoch: u64,
+    },
+    /// A message of an epoch that the group has not reached. Nothing has changed, and it is not
+    /// kept: give it again after the Commit that it waits for.
+    Early {
+        /// The message's epoch.
+        epoch: u64,
+    },
+}
+
+/// Application data from a member.
+#[derive(Clone, Debug)]
+pub struct Message {
+    id: DeliveryId,
+    message: ApplicationMessage,
+}
+
+/// A proposal that waits for a Commit.
+#[derive(Clone, Debug)]
+pub struct ReceivedProposal {
+    id: DeliveryId,
+    sender: Member,
+    proposal_type: ProposalType,
+}
+
+/// What a Commit did to a group.
+#[derive(Clone, Debug)]
+pub struct EpochChange {
+    id: DeliveryId,
+    outcome: CommitOutcome,
+    lost: bool,
+    welcome: Option<Outgoing>,
+}
+
+/// A group that this client is now in.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    id: DeliveryId,
+    welcomer: Member,
+}
+
+/// A message to be sent, as bytes. It is kept until it is acknowledged.
+#[derive(Clone)]
+pub struct Outgoing {
+    id: DeliveryId,
+    kind: OutgoingKind,
+    bytes: Vec<u8>,
+}
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OutgoingKind {
+    /// Application data, to the group.
+    Application,
+    /// A proposal, to the group.
+    Proposal,
+    /// A Commit, to the group: the delivery service says which one of an epoch is accepted.
+    Commit,
+    /// A Welcome, to the new members only.
+    Welcome,
+}
+
+impl DeliveryId {
+    pub(super) fn incoming(group: &GroupId, number: u64) -> Self {
+        Self { group: group.clone(), number, outgoing: false }
+    }
+
+    pub(super) fn outgoing(group: &GroupId, number: u64) -> Self {
+        Self { group: group.clone(), number, outgoing: true }
+    }
+
+    pub(super) fn of_row(key: &Key, outgoing: bool) -> Result<Self, Error> {
+        let unreadable = Error::Damaged(Damaged::Unreadable);
+        let group = GroupId::new(key.component(1).ok_or(unreadable)?);
+        Ok(Self { group, number: number_u64(key, 2)?, outgoing })
+    }
+
+    pub(super) fn key(&self) -> Key {
+        let kind = if self.outgoing { Kind::Out } else { Kind::In };
+        kind.numbered(&self.group, self.number)
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The group.
+    #[must_use]
+    pub fn group_id(&self) -> &GroupId {
+        &self.group
+    }
+}
+
+impl Received {
+    /// What to acknowledge the event by, if it is kept.
+    #[must_use]
+    pub fn id(&self) -> Option<&DeliveryId> {
+        match self {
+            Self::Message(event) => Some(&event.id),
+            Self::Proposal(event) => Some(&event.id),
+            Self::Commit(event) | Self::Confirmed(event) | Self::Removed(event) => Some(&event.id),
+            Self::Joined(event) => Some(&event.id),
+            Self::Own | Self::Duplicate | Self::Late { .. } | Self::Early { .. } => None,
+        }
+    }
+
+    pub(super) fn put(&self, batch: &mut Batch) -> Result<(), Error> {
+        let Some(id) = self.id() else { return Ok(()) };
+        put(batch, id.key(), |writer| self.write(writer))
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        match self {
+            Self::Message(Message { message, .. }) => {
+                writer.u8(1);
+                write_member(&message.sender, writer);
+                writer.u64(message.epoch);
+                writer.u32(message.generation);
+                writer.opaque(&message.authenticated_data);
+                writer.opaque(&message.data);
+            }
+            Self::Proposal(event) => {
+                writer.u8(2);
+                write_member(&event.sender, writer);
+                event.proposal_type.encode(writer);
+            }
+            Self::Commit(event) => event.write(3, writer),
+            Self::Confirmed(event) => event.write(4, writer),
+            Self::Removed(event) => event.write(5, writer),
+            Self::Joined(event) => {
+                writer.u8(6);
+                write_member(&event.welcomer, writer);
+            }
+            Self::Own | Self::Duplicate | Self::Late { .. } | Self::Early { .. } => {}
+        }
+    }
+
+    pub(super) fn read(
+        id: DeliveryId,
+        value: &zeroize::Zeroizing<Vec<u8>>,
+        context: &DecodeContext,
+    ) -> Result<Self, Error> {
+        read(value, context, |reader| match reader.u8()? {
+            1 => Ok(Self::Message(Message { id, message: read_message(reader)? })),
+            2 => Ok(Self::Proposal(ReceivedProposal {
+                id,
+                sender: read_member(reader)?,
+                proposal_type: ProposalType::decode(reader)?,
+            })),
+            3 => EpochChange::read(id, reader).map(Self::Commit),
+            4 => EpochChange::read(id, reader).map(Self::Confirmed),
+            5 => EpochChange::read(id, reader).map(Self::Removed),
+            6 => Ok(Self::Joined(Joined { id, welcomer: read_member(reader)? })),
+            other => Err(DecodeError::UnknownValue { kind: "event", value: other.into() }),
+        })
+    }
+}
+
+fn read_message(reader: &mut Reader<'_>) -> Result<ApplicationMessage, DecodeError> {
+    Ok(ApplicationMessage {
+        sender: read_member(reader)?,
+        epoch: reader.u64()?,
+        generation: reader.u32()?,
+        authenticated_data: reader.opaque()?.to_vec(),
+        data: reader.opaque()?.to_vec(),
+    })
+}
+
+impl Message {
+    pub(super) fn new(id: DeliveryId, message: ApplicationMessage) -> Self {
+        Self { id, message }
+    }
+
+    /// What to acknowledge it by.
+    #[must_use]
+    pub fn id(&self) -> &DeliveryId {
+        &self.id
+    }
+
+    /// The group.
+    #[must_use]
+    pub fn group_id(&self) -> &GroupId {
+        self.id.group_id()
+    }
+
+    /// Who sent it, by the roster of the epoch that it was sent in.
+    #[must_use]
+    pub fn sender(&self) -> &Member {
+        &self.message.sender
+    }
+
+    /// The data.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        &self.message.data
+    }
+
+    /// Data of the application that was authenticated, not encrypted.
+    #[must_use]
+    pub fn authenticated_data(&self) -> &[u8] {
+        &self.message.authenticated_data
+    }
+
+    /// The epoch that it was sent in.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.message.epoch
+    }
+
+    /// The sender's count of messages in that epoch: a gap means that one is missing.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.message.generation
+    }
+}
+
+impl ReceivedProposal {
+    pub(super) fn new(id: DeliveryId, sender: Member, proposal_type: ProposalType) -> Self {
+        Self { id, sender, proposal_type }
+    }
+
+    /// What to acknowledge it by.
+    #[must_use]
+    pub fn id(&self) -> &DeliveryId {
+        &self.id
+    }
+
+    /// Who proposed.
+    #[must_use]
+    pub fn sender(&self) -> &Member {
+        &self.sender
+    }
+
+    /// What kind of change.
+    #[must_use]
+    pub fn proposal_type(&self) -> ProposalType {
+        self.proposal_type
+    }
+}
+
+impl EpochChange {
+    pub(super) fn new(id: DeliveryId, outcome: CommitOutcome, lost: bool) -> Self {
+        Self { id, outcome, lost, welcome: None }
+    }
+
+    pub(super) fn with_welcome(mut self, welcome: Option<Outgoing>) -> Self {
+        self.welcome = welcome;
+        self
+    }
+
+    /// What to acknowledge it by.
+    #[must_use]
+    pub fn id(&self) -> &DeliveryId {
+        &self.id
+    }
+
+    /// The group.
+    #[must_use]
+    pub fn group_id(&self) -> &GroupId {
+        self.id.group_id()
+    }
+
+    /// What was done and by whom.
+    #[must_use]
+    pub fn outcome(&self) -> &CommitOutcome {
+        &self.outcome
+    }
+
+    /// Whether a Commit that this client had staged was dropped, because this one was first.
+    #[must_use]
+    pub fn lost_staged(&self) -> bool {
+        self.lost
+    }
+
+    /// The Welcome for those who were added, where this client's own Commit was confirmed. After
+    /// a restart it is among [`Client::unsent`].
+    #[must_use]
+    pub fn welcome(&self) -> Option<&Outgoing> {
+        self.welcome.as_ref()
+    }
+
+    fn write(&self, kind: u8, writer: &mut Writer) {
+        writer.u8(kind);
+        write_outcome(&self.outcome, writer);
+        writer.u8(self.lost.into());
+    }
+
+    fn read(id: DeliveryId, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let outcome = read_outcome(reader)?;
+        Ok(Self { id, outcome, lost: reader.u8()? != 0, welcome: None })
+    }
+}
+
+impl Joined {
+    pub(super) fn new(id: DeliveryId, welcomer: Member) -> Self {
+        Self { id, welcomer }
+    }
+
+    /// What to acknowledge it by.
+    #[must_use]
+    pub fn id(&self) -> &DeliveryId {
+        &self.id
+    }
+
+    /// The group; [`Client::group`] gives its handle.
+    #[must_use]
+    pub fn group_id(&self) -> &GroupId {
+        self.id.group_id()
+    }
+
+    /// The member that sent the Welcome.
+    #[must_use]
+    pub fn welcomer(&self) -> &Member {
+        &self.welcomer
+    }
+
+    pub(super) fn into_group(self, client: &Client) -> Group {
+        Group::new(client.clone(), self.id.group)
+    }
+}
+
+impl Outgoing {
+    pub(super) fn new(id: DeliveryId, kind: OutgoingKind, bytes: Vec<u8>) -> Self {
+        Self { id, kind, bytes }
+    }
+
+    /// What to acknowledge it by.
+    #[must_use]
+    pub fn id(&self) -> &DeliveryId {
+        &self.id
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub fn kind(&self) -> OutgoingKind {
+        self.kind
+    }
+
+    /// The encoded MLSMessage.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn put(&self, batch: &mut Batch) -> Result<(), Error> {
+        put(batch, self.id.key(), |writer| {
+            writer.u8(match self.kind {
+                OutgoingKind::Application => 1,
+                OutgoingKind::Proposal => 2,
+                OutgoingKind::Commit => 3,
+                OutgoingKind::Welcome => 4,
+            });
+            writer.raw(&self.bytes);
+        })
+    }
+
+    pub(super) fn read(id: DeliveryId, value: &zeroize::Zeroizing<Vec<u8>>) -> Result<Self, Error> {
+        read(value, &DecodeContext::default(), |reader| {
+            let kind = match reader.u8()? {
+                1 => OutgoingKind::Application,
+                2 => OutgoingKind::Proposal,
+                3 => OutgoingKind::Commit,
+                4 => OutgoingKind::Welcome,
+                other => {
+                    let value = other.into();
+                    return Err(DecodeError::UnknownValue { kind: "outgoing message", value });
+                }
+            };
+            let bytes = reader.take(reader.rest().len())?.to_vec();
+            Ok(Self { id, kind, bytes })
+        })
+    }
+}
+
+impl Deref for Outgoing {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl AsRef<[u8]> for Outgoing {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outgoing({:?}, {} bytes, {:?})", self.kind, self.bytes.len(), self.id)
+    }
+}
+
+impl fmt::Debug for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = if self.outgoing { "out" } else { "in" };
+        write!(f, "{}/{direction}/{}", self.group, self.number)
+    }
+}

@@ -1,0 +1,285 @@
+use std::fmt;
+
+use crate::codec::Encode;
+use crate::crypto::Secret;
+use crate::error::{Error, Misuse};
+use crate::group::{GroupInfoOptions, Member, Status};
+use crate::message::{GroupId, KeyPackage, MlsMessage, Proposal};
+use crate::schedule::{PreSharedKeyId, Psk};
+use crate::tree::{Extensions, LeafIndex};
+
+use super::commit::{CommitBuilder, PendingCommit, PendingInvite};
+use super::event::{Outgoing, Received};
+use super::plan;
+use super::{Client, Inner};
+
+/// What a new group begins with.
+#[derive(Clone, Debug, Default)]
+pub struct GroupOptions {
+    /// The group's id; random if it is not given (RFC 9420 section 11).
+    pub group_id: Option<GroupId>,
+    /// The group's extensions.
+    pub extensions: Extensions,
+}
+
+/// A handle of one group. Cheap to clone, and usable from many threads; what they do is done one
+/// after the other.
+#[derive(Clone)]
+pub struct Group {
+    client: Client,
+    id: GroupId,
+}
+
+impl Group {
+    pub(super) fn new(client: Client, id: GroupId) -> Self {
+        Self { client, id }
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.client.inner
+    }
+
+    /// The group's id.
+    #[must_use]
+    pub fn id(&self) -> &GroupId {
+        &self.id
+    }
+
+    /// The client that this is a handle of.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// How many commits there were.
+    ///
+    /// # Errors
+    /// [`Misuse::NotMember`] after this client was removed; the store failed.
+    pub fn epoch(&self) -> Result<u64, Error> {
+        self.inner().look(&self.id, |group| Ok(group.state.epoch()))
+    }
+
+    /// Whether the group can be used.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn status(&self) -> Result<Status, Error> {
+        match self.inner().look(&self.id, |group| Ok(group.state.status())) {
+            Err(Error::Misuse(Misuse::NotMember)) => Ok(Status::Removed),
+            other => other,
+        }
+    }
+
+    /// The members, by leaf.
+    ///
+    /// # Errors
+    /// As for [`Self::epoch`].
+    pub fn members(&self) -> Result<Vec<Member>, Error> {
+        self.inner().look(&self.id, |group| Ok(group.state.members().collect()))
+    }
+
+    /// This client as a member.
+    ///
+    /// # Errors
+    /// As for [`Self::epoch`].
+    pub fn own_member(&self) -> Result<Member, Error> {
+        self.inner().look(&self.id, |group| {
+            let state = &group.state;
+            state.member(state.own_leaf()).ok_or(Error::Internal)
+        })
+    }
+
+    /// The group's extensions.
+    ///
+    /// # Errors
+    /// As for [`Self::epoch`].
+    pub fn extensions(&self) -> Result<Extensions, Error> {
+        self.inner().look(&self.id, |group| Ok(group.state.context().extensions.clone()))
+    }
+
+    /// Encrypts data to the group. The message is kept as unsent until it is acknowledged.
+    ///
+    /// # Errors
+    /// [`Misuse::ProposalsPending`] while proposals wait for a Commit, unless the builder allows
+    /// it; [`Misuse::NotMember`]; the store or the generator failed.
+    pub fn send(&self, data: impl AsRef<[u8]>) -> Result<Outgoing, Error> {
+        self.send_with(data, &[])
+    }
+
+    /// Encrypts data to the group, with data that is authenticated and not encrypted.
+    ///
+    /// # Errors
+    /// As for [`Self::send`].
+    pub fn send_with(
+        &self,
+        data: impl AsRef<[u8]>,
+        authenticated_data: &[u8],
+    ) -> Result<Outgoing, Error> {
+        let data = data.as_ref();
+        self.inner().run(&self.id, |group, env| plan::send(group, data, authenticated_data, env))
+    }
+
+    /// Takes a message of this group.
+    ///
+    /// # Errors
+    /// [`Unready::OtherGroup`](crate::Unready::OtherGroup) if it is of another group;
+    /// [`Error::Violation`] or [`Error::Malformed`] if it is not sound;
+    /// [`Refused::Credential`](crate::Refused::Credential). The group is as it was then, and no
+    /// key is used up. Messages that come twice, too early or too late are no errors: see
+    /// [`Received`].
+    pub fn receive(&self, message: impl AsRef<[u8]>) -> Result<Received, Error> {
+        self.inner().receive(&self.id, message.as_ref())
+    }
+
+    /// Begins a Commit.
+    #[must_use]
+    pub fn commit(&self) -> CommitBuilder<'_> {
+        CommitBuilder::new(self)
+    }
+
+    /// Stages a Commit that adds the clients of these key packages.
+    ///
+    /// # Errors
+    /// As for [`CommitBuilder::stage`]; [`Misuse::NotKeyPackage`].
+    pub fn invite<K: AsRef<[u8]>>(
+        &self,
+        key_packages: impl IntoIterator<Item = K>,
+    ) -> Result<PendingInvite, Error> {
+        let mut commit = self.commit();
+        for key_package in key_packages {
+            commit = commit.add(key_package);
+        }
+        commit.stage_invite()
+    }
+
+    /// Stages a Commit that removes a member.
+    ///
+    /// # Errors
+    /// As for [`CommitBuilder::stage`]; [`Error::Violation`] if no other member has this leaf.
+    pub fn remove(&self, leaf_index: LeafIndex) -> Result<PendingCommit, Error> {
+        self.commit().remove(leaf_index).stage()
+    }
+
+    /// Stages a Commit that renews this client's keys.
+    ///
+    /// # Errors
+    /// As for [`CommitBuilder::stage`].
+    pub fn update(&self) -> Result<PendingCommit, Error> {
+        self.commit().stage()
+    }
+
+    /// The Commit that is staged, such as before a restart.
+    ///
+    /// # Errors
+    /// As for [`Self::epoch`].
+    pub fn pending_commit(&self) -> Result<Option<PendingCommit>, Error> {
+        self.inner().look(&self.id, |group| {
+            let found = group.head.staged.zip(group.staged.as_ref());
+            Ok(found.map(|(number, staged)| PendingCommit::found(self, number, staged)))
+        })
+    }
+
+    /// Proposes to add the client of a key package.
+    ///
+    /// # Errors
+    /// [`Misuse::NotKeyPackage`]; [`Error::Violation`] if the key package is not valid;
+    /// [`Misuse::NotMember`]; the store or the generator failed.
+    pub fn propose_add(&self, key_package: impl AsRef<[u8]>) -> Result<Outgoing, Error> {
+        let key_package = self.read_key_package(key_package.as_ref())?;
+        self.propose(Some(Proposal::Add(key_package)))
+    }
+
+    /// Proposes to remove a member; its own leaf, to leave the group: another member has to commit
+    /// it.
+    ///
+    /// # Errors
+    /// [`Error::Violation`] if no member has this leaf; otherwise as for [`Self::propose_add`].
+    pub fn propose_remove(&self, leaf_index: LeafIndex) -> Result<Outgoing, Error> {
+        self.propose(Some(Proposal::Remove(leaf_index)))
+    }
+
+    /// Proposes a new encryption key for this client's own leaf.
+    ///
+    /// # Errors
+    /// As for [`Self::propose_add`].
+    pub fn propose_update(&self) -> Result<Outgoing, Error> {
+        self.propose(None)
+    }
+
+    /// Proposes to replace the group's extensions by these.
+    ///
+    /// # Errors
+    /// [`Error::Violation`] if they are not valid; otherwise as for [`Self::propose_add`].
+    pub fn propose_extensions(&self, extensions: Extensions) -> Result<Outgoing, Error> {
+        self.propose(Some(Proposal::GroupContextExtensions(extensions)))
+    }
+
+    fn propose(&self, proposal: Option<Proposal>) -> Result<Outgoing, Error> {
+        self.inner().run(&self.id, |group, env| plan::propose(group, proposal.clone(), env))
+    }
+
+    /// A secret of `length` bytes for the application, which all members of the epoch share (RFC
+    /// 9420 section 8.5), with the epoch that it is of.
+    ///
+    /// # Errors
+    /// [`Misuse::ExportLength`]; [`Misuse::NotMember`]; the store failed.
+    pub fn export(
+        &self,
+        label: &str,
+        context: &[u8],
+        length: usize,
+    ) -> Result<(u64, Secret), Error> {
+        self.inner().look(&self.id, |group| {
+            Ok((group.state.epoch(), group.state.export(label, context, length)?))
+        })
+    }
+
+    /// A value that members compare to know that they are in the same epoch and see the same
+    /// group (RFC 9420 section 8.7).
+    ///
+    /// # Errors
+    /// As for [`Self::epoch`].
+    pub fn epoch_authenticator(&self) -> Result<Secret, Error> {
+        self.inner().look(&self.id, |group| Ok(group.state.epoch_authenticator().clone()))
+    }
+
+    /// Describes the group to those who want to join, a signed GroupInfo in an encoded MLSMessage
+    /// (RFC 9420 section 12.4.3).
+    ///
+    /// # Errors
+    /// As for [`Self::epoch`].
+    pub fn group_info(&self, options: GroupInfoOptions) -> Result<Vec<u8>, Error> {
+        let inner = self.inner();
+        let info = inner.look(&self.id, |group| group.state.group_info(options, &inner.signer))?;
+        Ok(info.to_bytes()?)
+    }
+
+    /// The ratchet tree, encoded as in its extension, for joiners whose Welcome does not have it
+    /// (RFC 9420 section 12.4.3.3).
+    ///
+    /// # Errors
+    /// As for [`Self::epoch`].
+    pub fn ratchet_tree(&self) -> Result<Vec<u8>, Error> {
+        self.inner().look(&self.id, |group| group.state.ratchet_tree())
+    }
+
+    pub(super) fn read_key_package(&self, bytes: &[u8]) -> Result<KeyPackage, Error> {
+        match MlsMessage::read(bytes, &self.inner().settings.context)? {
+            MlsMessage::KeyPackage(key_package) => Ok(key_package),
+            _ => Err(Misuse::NotKeyPackage.into()),
+        }
+    }
+
+    /// A fresh PreSharedKeyID of an external key (RFC 9420 section 8.4).
+    pub(super) fn external_psk(&self, psk_id: Vec<u8>) -> Result<PreSharedKeyId, Error> {
+        let length = self.inner().settings.suite.secret_length();
+        let nonce = Secret::random(&mut self.inner().rng(), length)?;
+        Ok(PreSharedKeyId { psk: Psk::External { psk_id }, psk_nonce: nonce.as_bytes().to_vec() })
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("id", &self.id).finish_non_exhaustive()
+    }
+}

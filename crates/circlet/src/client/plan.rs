@@ -1,0 +1,323 @@
+//! What each operation writes and gives, computed without I/O from a group as it is loaded.
+
+use crate::codec::Encode;
+use crate::crypto::{HashReference, Rng, Suite};
+use crate::error::{Error, Misuse, Unready};
+use crate::group::{
+    CommitOutcome, CommitRequest, Framing, GroupState, Judge, Opened, OpenedCommit, OpenedProposal,
+    PskSource, StagedCommit, Status, Step,
+};
+use crate::identity::{CredentialValidator, Signer};
+use crate::message::{MlsMessage, Proposal, Sender};
+use crate::storage::Batch;
+use crate::storage::rows::{Head, Kind, LoadedGroup, put_next_epoch, put_staged, put_step};
+
+use super::driver::Policy;
+use super::event::{
+    DeliveryId, EpochChange, Message, Outgoing, OutgoingKind, Received, ReceivedProposal,
+};
+
+/// What an operation is computed with, beside the group.
+pub(super) struct Env<'a> {
+    pub(super) signer: &'a dyn Signer,
+    pub(super) validator: &'a dyn CredentialValidator,
+    pub(super) psks: &'a dyn PskSource,
+    pub(super) now: u64,
+    pub(super) rng: &'a mut dyn Rng,
+    pub(super) policy: &'a Policy,
+}
+
+impl<'a> Env<'a> {
+    fn judge(&self) -> Judge<'a> {
+        Judge { validator: self.validator, psks: self.psks, now: Some(self.now) }
+    }
+}
+
+/// The outcome of an operation, and what makes it so.
+pub(super) struct Plan<T> {
+    pub(super) outcome: T,
+    /// `None` if nothing is to be written.
+    pub(super) write: Option<Write>,
+}
+
+/// One batch, and what follows in memory once it is written.
+pub(super) struct Write {
+    pub(super) batch: Batch,
+    pub(super) head: Head,
+    pub(super) step: Option<Step>,
+    pub(super) staged: StagedChange,
+}
+
+/// What becomes of the staged Commit.
+pub(super) enum StagedChange {
+    Keep,
+    Drop,
+    Set(Box<StagedCommit>),
+    /// The staged epoch begins.
+    Confirm,
+}
+
+impl<T> Plan<T> {
+    /// Nothing is written.
+    pub(super) fn nothing(outcome: T) -> Self {
+        Self { outcome, write: None }
+    }
+}
+
+/// Collects a [`Write`] from a loaded group.
+struct Draft<'a> {
+    group: &'a LoadedGroup,
+    batch: Batch,
+    head: Head,
+}
+
+impl<'a> Draft<'a> {
+    fn new(group: &'a LoadedGroup) -> Self {
+        Self { group, batch: Batch::default(), head: group.head.clone() }
+    }
+
+    fn state(&self) -> &'a GroupState {
+        &self.group.state
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), Error> {
+        put_step(self.state(), step, &mut self.batch)
+    }
+
+    fn next_in(&mut self) -> DeliveryId {
+        let number = self.head.next_in;
+        self.head.next_in = number.saturating_add(1);
+        DeliveryId::incoming(self.state().group_id(), number)
+    }
+
+    fn next_out(&mut self) -> DeliveryId {
+        let number = self.head.next_out;
+        self.head.next_out = number.saturating_add(1);
+        DeliveryId::outgoing(self.state().group_id(), number)
+    }
+
+    fn outgoing(&mut self, kind: OutgoingKind, bytes: Vec<u8>) -> Result<Outgoing, Error> {
+        let outgoing = Outgoing::new(self.next_out(), kind, bytes);
+        outgoing.put(&mut self.batch)?;
+        Ok(outgoing)
+    }
+
+    fn finish<T>(self, step: Option<Step>, staged: StagedChange, outcome: T) -> Plan<T> {
+        let write = Write { batch: self.batch, head: self.head, step, staged };
+        Plan { outcome, write: Some(write) }
+    }
+}
+
+/// Application data.
+pub(super) fn send(
+    group: &LoadedGroup,
+    data: &[u8],
+    authenticated_data: &[u8],
+    env: &mut Env<'_>,
+) -> Result<Plan<Outgoing>, Error> {
+    let mut draft = Draft::new(group);
+    let framing = env.policy.framing(authenticated_data);
+    let despite = env.policy.send_despite_proposals;
+    let (message, step) = group.state.send(data, &framing, despite, env.signer, env.rng)?;
+    draft.step(&step)?;
+    let outgoing = draft.outgoing(OutgoingKind::Application, message.to_bytes()?)?;
+    Ok(draft.finish(Some(step), StagedChange::Keep, outgoing))
+}
+
+/// A proposal; `None` for an Update of one's own leaf.
+pub(super) fn propose(
+    group: &LoadedGroup,
+    proposal: Option<Proposal>,
+    env: &mut Env<'_>,
+) -> Result<Plan<Outgoing>, Error> {
+    let mut draft = Draft::new(group);
+    let framing = env.policy.framing(&[]);
+    let made: (MlsMessage, HashReference, Step) = match proposal {
+        Some(proposal) => group.state.propose(proposal, &framing, env.signer, env.rng)?,
+        None => group.state.propose_update(&framing, env.signer, env.rng)?,
+    };
+    let (message, _, step) = made;
+    draft.step(&step)?;
+    let outgoing = draft.outgoing(OutgoingKind::Proposal, message.to_bytes()?)?;
+    Ok(draft.finish(Some(step), StagedChange::Keep, outgoing))
+}
+
+/// A Commit that waits for the delivery service.
+pub(super) struct Staged {
+    pub(super) message: Outgoing,
+    pub(super) ratchet_tree: Option<Vec<u8>>,
+}
+
+pub(super) fn stage(
+    group: &LoadedGroup,
+    request: CommitRequest,
+    env: &mut Env<'_>,
+) -> Result<Plan<Staged>, Error> {
+    if group.staged.is_some() {
+        return Err(Misuse::CommitStaged.into());
+    }
+    let mut draft = Draft::new(group);
+    let (staged, step) = group.state.commit(request, &env.judge(), env.signer, env.rng)?;
+    draft.step(&step)?;
+    put_staged(group.state.group_id(), &staged, &mut draft.batch)?;
+    let id = draft.next_out();
+    draft.head.staged = Some(id.number());
+    let outcome = Staged {
+        message: Outgoing::new(id, OutgoingKind::Commit, staged.message().to_vec()),
+        ratchet_tree: staged.ratchet_tree().map(<[u8]>::to_vec),
+    };
+    Ok(draft.finish(Some(step), StagedChange::Set(Box::new(staged)), outcome))
+}
+
+/// The staged Commit is dropped. What was spent for it stays spent.
+pub(super) fn discard(group: &LoadedGroup, number: u64) -> Result<Plan<()>, Error> {
+    ensure_staged(group, number)?;
+    let mut draft = Draft::new(group);
+    draft.head.staged = None;
+    draft.batch.delete_prefixes.push(Kind::Staged.of_group(group.state.group_id()));
+    Ok(draft.finish(None, StagedChange::Drop, ()))
+}
+
+/// What a confirmed Commit did, and its Welcome.
+pub(super) type Confirmation = (CommitOutcome, Option<Outgoing>);
+
+/// The staged Commit was accepted: its epoch begins.
+pub(super) fn confirm(group: &LoadedGroup, number: u64) -> Result<Plan<Confirmation>, Error> {
+    ensure_staged(group, number)?;
+    let mut draft = Draft::new(group);
+    let confirmation = begin_staged(group, &mut draft)?;
+    Ok(draft.finish(None, StagedChange::Confirm, confirmation))
+}
+
+fn ensure_staged(group: &LoadedGroup, number: u64) -> Result<(), Misuse> {
+    if group.head.staged == Some(number) { Ok(()) } else { Err(Misuse::CommitGone) }
+}
+
+fn begin_staged(group: &LoadedGroup, draft: &mut Draft<'_>) -> Result<Confirmation, Error> {
+    let staged = group.staged.as_ref().ok_or(Misuse::CommitGone)?;
+    if staged.parent_epoch != group.state.epoch() {
+        return Err(Misuse::CommitGone.into());
+    }
+    put_next_epoch(&group.state, &staged.next, &mut draft.batch)?;
+    draft.head.staged = None;
+    draft.head.epoch = staged.outcome.epoch;
+    if staged.outcome.reinit.is_some() {
+        draft.head.status = Status::Reinitialized;
+    }
+    draft.head.last_commit = message_hash(&group.state.settings().suite, &staged.message)?;
+    let welcome = match &staged.welcome {
+        Some(welcome) => Some(draft.outgoing(OutgoingKind::Welcome, welcome.clone())?),
+        None => None,
+    };
+    Ok((staged.outcome.clone(), welcome))
+}
+
+/// Any message of the group.
+pub(super) fn receive(
+    group: &LoadedGroup,
+    bytes: &[u8],
+    env: &mut Env<'_>,
+) -> Result<Plan<Received>, Error> {
+    let state = &group.state;
+    if group.staged.as_ref().is_some_and(|staged| staged.message == bytes) {
+        let mut draft = Draft::new(group);
+        let (outcome, welcome) = begin_staged(group, &mut draft)?;
+        let change = EpochChange::new(draft.next_in(), outcome, false).with_welcome(welcome);
+        let received = Received::Confirmed(change);
+        received.put(&mut draft.batch)?;
+        return Ok(draft.finish(None, StagedChange::Confirm, received));
+    }
+    let own = message_hash(&state.settings().suite, bytes)?;
+    if group.head.last_commit == own {
+        return Ok(Plan::nothing(Received::Own));
+    }
+    let message = MlsMessage::read(bytes, &state.settings().context)?;
+    let opened = match state.open(message, Some(env.now)) {
+        Ok(opened) => opened,
+        Err(error) => return unread(error).map(Plan::nothing),
+    };
+    match opened {
+        Opened::Own(_) => Ok(Plan::nothing(Received::Own)),
+        Opened::Application(opened) => {
+            let mut draft = Draft::new(group);
+            let (message, step) = opened.accept();
+            draft.step(&step)?;
+            let received = Received::Message(Message::new(draft.next_in(), message));
+            received.put(&mut draft.batch)?;
+            Ok(draft.finish(Some(step), StagedChange::Keep, received))
+        }
+        Opened::Proposal(opened) => receive_proposal(group, *opened, env),
+        Opened::Commit(opened) => receive_commit(group, *opened, env),
+    }
+}
+
+/// Messages that come twice, too early or too late are no failures: networks do that.
+fn unread(error: Error) -> Result<Received, Error> {
+    match error {
+        Error::Unready(Unready::KeyGone) => Ok(Received::Duplicate),
+        Error::Unready(Unready::FutureEpoch { message, .. }) => {
+            Ok(Received::Early { epoch: message })
+        }
+        Error::Unready(
+            Unready::ForgottenEpoch { message } | Unready::LateHandshake { message, .. },
+        ) => Ok(Received::Late { epoch: message }),
+        other => Err(other),
+    }
+}
+
+fn receive_proposal(
+    group: &LoadedGroup,
+    opened: OpenedProposal,
+    env: &mut Env<'_>,
+) -> Result<Plan<Received>, Error> {
+    let mut draft = Draft::new(group);
+    let Sender::Member(sender) = opened.sender() else { return Err(Error::Internal) };
+    let sender = group.state.member(sender).ok_or(Error::Internal)?;
+    let proposal_type = opened.proposal().proposal_type();
+    let (_, step) = opened.review(&group.state, env.validator)?;
+    draft.step(&step)?;
+    let proposal = ReceivedProposal::new(draft.next_in(), sender, proposal_type);
+    let received = Received::Proposal(proposal);
+    received.put(&mut draft.batch)?;
+    Ok(draft.finish(Some(step), StagedChange::Keep, received))
+}
+
+fn receive_commit(
+    group: &LoadedGroup,
+    opened: OpenedCommit,
+    env: &mut Env<'_>,
+) -> Result<Plan<Received>, Error> {
+    let mut draft = Draft::new(group);
+    let reviewed = opened.review(env.validator)?;
+    let (outcome, step) = group.state.process(reviewed, env.psks)?;
+    draft.step(&step)?;
+    let lost = group.staged.is_some();
+    draft.head.staged = None;
+    let removed = outcome.removes_own;
+    if removed {
+        draft.head.status = Status::Removed;
+    } else {
+        draft.head.epoch = outcome.epoch;
+    }
+    if outcome.reinit.is_some() {
+        draft.head.status = Status::Reinitialized;
+    }
+    let change = EpochChange::new(draft.next_in(), outcome, lost);
+    let received = if removed { Received::Removed(change) } else { Received::Commit(change) };
+    received.put(&mut draft.batch)?;
+    Ok(draft.finish(Some(step), StagedChange::Drop, received))
+}
+
+fn message_hash(suite: &Suite, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    Ok(suite.hash(&[bytes])?.as_bytes().to_vec())
+}
+
+impl Policy {
+    pub(super) fn framing(&self, authenticated_data: &[u8]) -> Framing {
+        Framing {
+            authenticated_data: authenticated_data.to_vec(),
+            padding: self.padding,
+            handshake: self.handshake,
+        }
+    }
+}

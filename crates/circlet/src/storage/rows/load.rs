@@ -1,0 +1,264 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader};
+use crate::crypto::{Digest, HpkePrivateKey, Mac, Secret};
+use crate::error::{Damaged, Error};
+use crate::group::{
+    EpochState, FormerMembers, GroupState, PastEpoch, ProposalCache, Settings, StagedCommit,
+};
+use crate::message::{GroupContext, GroupId};
+use crate::schedule::{
+    EpochSecrets, InitSecret, MessageKey, Ratchet, RatchetKind, SecretTree, SkippedId, SkippedKeys,
+};
+use crate::tree::{LeafIndex, NodeIndex, RatchetTree, StoredNode, TreeWidth};
+
+use super::super::{Key, Row, Storage};
+use super::staged::read_staged;
+use super::values::{Head, read_former, read_proposal, read_secret};
+use super::{Kind, read};
+
+/// A group as the store holds it.
+#[derive(Debug)]
+pub(crate) struct LoadedGroup {
+    pub(crate) head: Head,
+    /// The revision of the head, which the group's next write is conditional on.
+    pub(crate) revision: u64,
+    pub(crate) state: GroupState,
+    pub(crate) staged: Option<StagedCommit>,
+}
+
+/// A present epoch as it is stored, before its tree and secret tree.
+pub(super) struct EpochRow {
+    context: GroupContext,
+    pub(super) width: TreeWidth,
+    secrets: EpochSecrets,
+    interim_transcript_hash: Digest,
+    confirmation_tag: Mac,
+    private_keys: BTreeMap<NodeIndex, HpkePrivateKey>,
+}
+
+/// Reads a group whose head is at hand.
+pub(crate) fn load_group(
+    storage: &dyn Storage,
+    group: &GroupId,
+    head: Head,
+    revision: u64,
+    settings: Settings,
+) -> Result<LoadedGroup, Error> {
+    let context = settings.context.clone();
+    let row = storage.read(&Kind::Epoch.row(group))?.ok_or(missing())?;
+    let epoch = read(&row.value, &context, read_epoch)?;
+    let nodes = scan(storage, Kind::Node, group)?
+        .into_iter()
+        .map(|(key, row)| {
+            let node = NodeIndex(number_u32(&key, 2)?);
+            Ok((node, read(&row.value, &context, |reader| StoredNode::decode(reader))?))
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    let tree = RatchetTree::restore(epoch.width, nodes).map_err(damaged)?;
+    let mut secrets = load_secrets(storage, group, &context)?;
+    let secret_tree = secrets.take(head.epoch, epoch.width);
+    let past = load_past(storage, group, &context, &mut secrets)?;
+    let mut state = GroupState {
+        own_leaf: head.own_leaf,
+        epoch: epoch.into_epoch(tree, secret_tree)?,
+        proposals: ProposalCache::default(),
+        past,
+        former: load_former(storage, group, &context)?,
+        skipped: load_skipped(storage, group, &context)?,
+        status: head.status,
+        version: 0,
+        settings,
+    };
+    for (_, row) in scan(storage, Kind::Proposal, group)? {
+        state.proposals.insert(read(&row.value, &context, read_proposal)?);
+    }
+    let staged = match storage.read(&Kind::Staged.row(group))? {
+        Some(row) => Some(read_staged(&row.value, &state, &context)?),
+        None => None,
+    };
+    Ok(LoadedGroup { head, revision, state, staged })
+}
+
+/// The secret trees of all epochs.
+#[derive(Default)]
+struct Secrets {
+    nodes: BTreeMap<u64, Vec<(NodeIndex, Secret)>>,
+    ratchets: BTreeMap<u64, Vec<((LeafIndex, RatchetKind), Ratchet)>>,
+}
+
+impl Secrets {
+    fn take(&mut self, epoch: u64, width: TreeWidth) -> SecretTree {
+        let nodes = self.nodes.remove(&epoch).unwrap_or_default();
+        SecretTree::restore(width, nodes, self.ratchets.remove(&epoch).unwrap_or_default())
+    }
+}
+
+fn load_secrets(
+    storage: &dyn Storage,
+    group: &GroupId,
+    context: &DecodeContext,
+) -> Result<Secrets, Error> {
+    let mut secrets = Secrets::default();
+    for (key, row) in scan(storage, Kind::Secret, group)? {
+        let node = NodeIndex(number_u32(&key, 3)?);
+        let secret = read(&row.value, context, read_secret)?;
+        secrets.nodes.entry(number_u64(&key, 2)?).or_default().push((node, secret));
+    }
+    for (key, row) in scan(storage, Kind::Ratchet, group)? {
+        let leaf = LeafIndex(number_u32(&key, 3)?);
+        let kind = ratchet_kind(&key, 4)?;
+        let ratchet = read(&row.value, context, |reader| Ratchet::decode(reader))?;
+        let of_epoch = secrets.ratchets.entry(number_u64(&key, 2)?).or_default();
+        of_epoch.push(((leaf, kind), ratchet));
+    }
+    Ok(secrets)
+}
+
+fn load_past(
+    storage: &dyn Storage,
+    group: &GroupId,
+    context: &DecodeContext,
+    secrets: &mut Secrets,
+) -> Result<VecDeque<PastEpoch>, Error> {
+    let mut past = BTreeMap::new();
+    for (key, row) in scan(storage, Kind::Past, group)? {
+        let epoch = number_u64(&key, 2)?;
+        let (context_bytes, sender_data_secret, resumption_psk, width) =
+            read(&row.value, context, |reader| {
+                Ok((
+                    Arc::from(reader.opaque()?),
+                    read_secret(reader)?,
+                    read_secret(reader)?,
+                    read_width(reader)?,
+                ))
+            })?;
+        let secret_tree = secrets.take(epoch, width);
+        past.insert(
+            epoch,
+            PastEpoch { epoch, context_bytes, sender_data_secret, resumption_psk, secret_tree },
+        );
+    }
+    Ok(past.into_values().collect())
+}
+
+fn load_former(
+    storage: &dyn Storage,
+    group: &GroupId,
+    context: &DecodeContext,
+) -> Result<FormerMembers, Error> {
+    let mut former = FormerMembers::default();
+    for (key, row) in scan(storage, Kind::Former, group)? {
+        let (leaf, last) = (LeafIndex(number_u32(&key, 2)?), number_u64(&key, 3)?);
+        former.insert(leaf, last, read(&row.value, context, read_former)?);
+    }
+    Ok(former)
+}
+
+fn load_skipped(
+    storage: &dyn Storage,
+    group: &GroupId,
+    context: &DecodeContext,
+) -> Result<SkippedKeys, Error> {
+    let rows = scan(storage, Kind::Skipped, group)?.into_iter().map(|(key, row)| {
+        let id = SkippedId {
+            epoch: number_u64(&key, 2)?,
+            leaf: LeafIndex(number_u32(&key, 3)?),
+            kind: ratchet_kind(&key, 4)?,
+            generation: number_u32(&key, 5)?,
+        };
+        let (sequence, message_key) =
+            read(&row.value, context, |reader| Ok((reader.u64()?, MessageKey::decode(reader)?)))?;
+        Ok((id, sequence, message_key))
+    });
+    Ok(SkippedKeys::restore(rows.collect::<Result<Vec<_>, Error>>()?))
+}
+
+pub(super) fn read_epoch(reader: &mut Reader<'_>) -> Result<EpochRow, DecodeError> {
+    Ok(EpochRow {
+        context: GroupContext::decode(reader)?,
+        width: read_width(reader)?,
+        secrets: EpochSecrets {
+            sender_data_secret: read_secret(reader)?,
+            exporter_secret: read_secret(reader)?,
+            external_secret: read_secret(reader)?,
+            confirmation_key: read_secret(reader)?,
+            membership_key: read_secret(reader)?,
+            resumption_psk: read_secret(reader)?,
+            epoch_authenticator: read_secret(reader)?,
+            init_secret: InitSecret::new(read_secret(reader)?),
+        },
+        interim_transcript_hash: {
+            let bytes = reader.opaque()?;
+            let expected = Digest::MAX;
+            Digest::new(bytes).ok_or(DecodeError::WrongLength { expected, actual: bytes.len() })?
+        },
+        confirmation_tag: Mac::decode(reader)?,
+        private_keys: reader
+            .vector_with(usize::MAX, "keys", |reader| {
+                Ok((NodeIndex(reader.u32()?), HpkePrivateKey::new(read_secret(reader)?)))
+            })?
+            .into_iter()
+            .collect(),
+    })
+}
+
+impl EpochRow {
+    pub(super) fn into_epoch(
+        self,
+        tree: RatchetTree,
+        secret_tree: SecretTree,
+    ) -> Result<EpochState, Error> {
+        Ok(EpochState {
+            context_bytes: self.context.to_bytes()?.into(),
+            context: self.context,
+            tree,
+            secrets: self.secrets,
+            interim_transcript_hash: self.interim_transcript_hash,
+            confirmation_tag: self.confirmation_tag,
+            private_keys: self.private_keys,
+            secret_tree,
+        })
+    }
+}
+
+fn read_width(reader: &mut Reader<'_>) -> Result<TreeWidth, DecodeError> {
+    let depth = reader.u8()?;
+    TreeWidth::from_depth(depth)
+        .ok_or(DecodeError::UnknownValue { kind: "depth", value: depth.into() })
+}
+
+fn scan(storage: &dyn Storage, kind: Kind, group: &GroupId) -> Result<Vec<(Key, Row)>, Error> {
+    Ok(storage.scan(&kind.of_group(group))?)
+}
+
+pub(crate) fn number_u64(key: &Key, index: usize) -> Result<u64, Error> {
+    let bytes = key.component(index).and_then(|component| component.try_into().ok());
+    bytes.map(u64::from_be_bytes).ok_or(unreadable())
+}
+
+fn number_u32(key: &Key, index: usize) -> Result<u32, Error> {
+    let bytes = key.component(index).and_then(|component| component.try_into().ok());
+    bytes.map(u32::from_be_bytes).ok_or(unreadable())
+}
+
+fn ratchet_kind(key: &Key, index: usize) -> Result<RatchetKind, Error> {
+    match key.component(index) {
+        Some([1]) => Ok(RatchetKind::Handshake),
+        Some([2]) => Ok(RatchetKind::Application),
+        _ => Err(unreadable()),
+    }
+}
+
+pub(super) fn damaged<E>(_: E) -> Error {
+    unreadable()
+}
+
+fn unreadable() -> Error {
+    Error::Damaged(Damaged::Unreadable)
+}
+
+fn missing() -> Error {
+    Error::Damaged(Damaged::Missing)
+}

@@ -1,0 +1,204 @@
+//! What the rows of a client hold, and under which keys. Every value begins with the version of
+//! its layout, so that a later version of this library can read an earlier one's rows.
+//!
+//! | key | value |
+//! |---|---|
+//! | `client` | the client's suite, credential and signature key |
+//! | `key-package`, reference | a key package with its private keys |
+//! | `psk`, id | an external pre-shared key |
+//! | `head`, group | status, epoch, counters: written in every batch of the group, whose revision guards it |
+//! | `epoch`, group | context, secrets and private keys of the present epoch |
+//! | `node`, group, node | one node of the ratchet tree |
+//! | `secret`, group, epoch, node | one secret of a secret tree |
+//! | `ratchet`, group, epoch, leaf, kind | one ratchet |
+//! | `skipped`, group, epoch, leaf, kind, generation | one skipped message key |
+//! | `past`, group, epoch | what is kept of an epoch that is over |
+//! | `former`, group, leaf, epoch | who held a leaf until that epoch |
+//! | `proposal`, group, reference | a proposal that waits for a Commit |
+//! | `staged`, group | a staged Commit with the epoch that it makes |
+//! | `out`, group, number | a message that was not yet acknowledged as sent |
+//! | `in`, group, number | an event that was not yet acknowledged as delivered |
+
+mod load;
+mod staged;
+mod step;
+mod values;
+
+pub(crate) use load::{LoadedGroup, load_group, number_u64};
+pub(crate) use staged::{put_staged, read_outcome, staged_message, write_outcome};
+pub(crate) use step::{put_new_group, put_next_epoch, put_step};
+pub(crate) use values::{Head, OwnIdentity, StoredKeyPackage, read_member, write_member};
+
+use zeroize::Zeroizing;
+
+use super::{Batch, Key, Prefix};
+use crate::codec::{DecodeContext, Limits, Reader, Writer};
+use crate::crypto::HashReference;
+use crate::error::{Damaged, Error};
+use crate::message::GroupId;
+use crate::schedule::{RatchetKind, SkippedId};
+use crate::tree::{LeafIndex, NodeIndex};
+
+/// The version of every row that this library writes.
+const VERSION: u8 = 1;
+
+/// The first component of a row's key.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Client,
+    KeyPackage,
+    Psk,
+    Head,
+    Epoch,
+    Node,
+    Secret,
+    Ratchet,
+    Skipped,
+    Past,
+    Former,
+    Proposal,
+    Staged,
+    Out,
+    In,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static [u8] {
+        match self {
+            Self::Client => b"client",
+            Self::KeyPackage => b"key-package",
+            Self::Psk => b"psk",
+            Self::Head => b"head",
+            Self::Epoch => b"epoch",
+            Self::Node => b"node",
+            Self::Secret => b"secret",
+            Self::Ratchet => b"ratchet",
+            Self::Skipped => b"skipped",
+            Self::Past => b"past",
+            Self::Former => b"former",
+            Self::Proposal => b"proposal",
+            Self::Staged => b"staged",
+            Self::Out => b"out",
+            Self::In => b"in",
+        }
+    }
+
+    /// Everything of this kind that belongs to a group.
+    pub(crate) fn of_group(self, group: &GroupId) -> Prefix {
+        Prefix::new(&[self.name(), group.as_bytes()])
+    }
+
+    fn of_epoch(self, group: &GroupId, epoch: u64) -> Prefix {
+        Prefix::new(&[self.name(), group.as_bytes(), &epoch.to_be_bytes()])
+    }
+
+    /// The one row of this kind that a group has.
+    pub(crate) fn row(self, group: &GroupId) -> Key {
+        Key::new(&[self.name(), group.as_bytes()])
+    }
+
+    /// A row with a number, of this kind and group.
+    pub(crate) fn numbered(self, group: &GroupId, number: u64) -> Key {
+        Key::new(&[self.name(), group.as_bytes(), &number.to_be_bytes()])
+    }
+}
+
+pub(crate) fn client_key() -> Key {
+    Key::new(&[Kind::Client.name()])
+}
+
+pub(crate) fn key_package_key(reference: &HashReference) -> Key {
+    Key::new(&[Kind::KeyPackage.name(), reference.as_bytes()])
+}
+
+pub(crate) fn psk_key(psk_id: &[u8]) -> Key {
+    Key::new(&[Kind::Psk.name(), psk_id])
+}
+
+fn node_key(group: &GroupId, node: NodeIndex) -> Key {
+    Key::new(&[Kind::Node.name(), group.as_bytes(), &node.0.to_be_bytes()])
+}
+
+fn secret_key(group: &GroupId, epoch: u64, node: NodeIndex) -> Key {
+    let (epoch, node) = (epoch.to_be_bytes(), node.0.to_be_bytes());
+    Key::new(&[Kind::Secret.name(), group.as_bytes(), &epoch, &node])
+}
+
+fn ratchet_key(group: &GroupId, epoch: u64, leaf: LeafIndex, kind: RatchetKind) -> Key {
+    let (epoch, leaf) = (epoch.to_be_bytes(), leaf.0.to_be_bytes());
+    Key::new(&[Kind::Ratchet.name(), group.as_bytes(), &epoch, &leaf, &[kind_byte(kind)]])
+}
+
+fn skipped_key(group: &GroupId, id: &SkippedId) -> Key {
+    Key::new(&[
+        Kind::Skipped.name(),
+        group.as_bytes(),
+        &id.epoch.to_be_bytes(),
+        &id.leaf.0.to_be_bytes(),
+        &[kind_byte(id.kind)],
+        &id.generation.to_be_bytes(),
+    ])
+}
+
+fn past_key(group: &GroupId, epoch: u64) -> Key {
+    Kind::Past.numbered(group, epoch)
+}
+
+fn former_key(group: &GroupId, leaf: LeafIndex, last_epoch: u64) -> Key {
+    let (leaf, epoch) = (leaf.0.to_be_bytes(), last_epoch.to_be_bytes());
+    Key::new(&[Kind::Former.name(), group.as_bytes(), &leaf, &epoch])
+}
+
+fn proposal_key(group: &GroupId, reference: &HashReference) -> Key {
+    Key::new(&[Kind::Proposal.name(), group.as_bytes(), reference.as_bytes()])
+}
+
+fn kind_byte(kind: RatchetKind) -> u8 {
+    match kind {
+        RatchetKind::Handshake => 1,
+        RatchetKind::Application => 2,
+    }
+}
+
+/// Puts a row: its version, then what `content` writes.
+pub(crate) fn put(
+    batch: &mut Batch,
+    key: Key,
+    content: impl FnOnce(&mut Writer),
+) -> Result<(), Error> {
+    let mut writer = Writer::secret();
+    writer.u8(VERSION);
+    content(&mut writer);
+    batch.puts.push((key, writer.finish_secret()?));
+    Ok(())
+}
+
+/// Reads a row that [`put`] wrote.
+pub(crate) fn read<T>(
+    value: &Zeroizing<Vec<u8>>,
+    context: &DecodeContext,
+    content: impl FnOnce(&mut Reader<'_>) -> Result<T, crate::codec::DecodeError>,
+) -> Result<T, Error> {
+    let unreadable = |_| Error::Damaged(Damaged::Unreadable);
+    // What was accepted when it came in is not held against limits that were lowered since.
+    let context = DecodeContext { limits: unbounded(), ..context.clone() };
+    let mut reader = Reader::new(value, &context);
+    match reader.u8().map_err(unreadable)? {
+        VERSION => {}
+        other => return Err(Error::Damaged(Damaged::Version(other))),
+    }
+    let read = content(&mut reader).map_err(unreadable)?;
+    reader.finish().map_err(unreadable)?;
+    Ok(read)
+}
+
+fn unbounded() -> Limits {
+    Limits {
+        message_bytes: usize::MAX,
+        leaves: 1 << 31,
+        proposals: usize::MAX,
+        extensions: usize::MAX,
+        psks: usize::MAX,
+        ..Limits::default()
+    }
+}
