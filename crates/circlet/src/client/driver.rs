@@ -105,7 +105,7 @@ impl Inner {
         self.policy.framing(authenticated_data)
     }
 
-    /// Looks at a group as it is.
+    /// Looks at a group as the store has it now: another process may have moved it on.
     pub(super) fn look<T>(
         &self,
         id: &GroupId,
@@ -113,6 +113,9 @@ impl Inner {
     ) -> Result<T, Error> {
         let slot = self.slot(id);
         let mut slot = lock(&slot);
+        if self.is_stale(id, &slot)? {
+            *slot = Slot::Unloaded;
+        }
         look(self.load(id, &mut slot)?)
     }
 
@@ -126,39 +129,65 @@ impl Inner {
         let slot = self.slot(id);
         let mut slot = lock(&slot);
         let mut psks = LoadedPsks::default();
-        let mut attempts = 0;
-        loop {
+        for _ in 0..ATTEMPTS {
             let group = self.load(id, &mut slot)?;
+            let error = match self.compute(group, &mut psks, &mut operation) {
+                Ok(Plan { outcome, write: Some(write) }) => match self.write(id, group, write) {
+                    Ok(()) => {
+                        if group.head.status == Status::Removed {
+                            *slot = Slot::Unloaded;
+                        }
+                        return Ok(outcome);
+                    }
+                    Err(Error::Storage(StorageError::Conflict)) => None,
+                    Err(error) => {
+                        // Whatever the store now holds counts.
+                        *slot = Slot::Unloaded;
+                        return Err(error);
+                    }
+                },
+                // A verdict without a write holds only for the group as the store has it.
+                Ok(Plan { outcome, write: None }) => match self.is_stale(id, &slot)? {
+                    false => return Ok(outcome),
+                    true => None,
+                },
+                Err(error) => Some(error),
+            };
+            match error {
+                Some(error) if !self.is_stale(id, &slot)? => return Err(error),
+                _ => *slot = Slot::Unloaded,
+            }
+        }
+        Err(StorageError::Conflict.into())
+    }
+
+    fn compute<T>(
+        &self,
+        group: &LoadedGroup,
+        psks: &mut LoadedPsks,
+        operation: &mut impl FnMut(&LoadedGroup, &mut Env<'_>) -> Result<Plan<T>, Error>,
+    ) -> Result<Plan<T>, Error> {
+        loop {
             let mut env = Env {
                 signer: &self.signer,
                 validator: &*self.validator,
-                psks: &psks,
+                psks,
                 now: self.clock.now(),
                 rng: &mut self.rng(),
                 policy: &self.policy,
             };
-            let plan = match operation(group, &mut env) {
-                Ok(plan) => plan,
-                Err(Error::Unready(Unready::UnknownPsk(psk_id))) => {
-                    self.load_psk(&mut psks, psk_id)?;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let Some(write) = plan.write else { return Ok(plan.outcome) };
-            match self.write(id, group, write) {
-                Ok(()) => return Ok(plan.outcome),
-                Err(error) => {
-                    // Whatever the store now holds counts.
-                    *slot = Slot::Unloaded;
-                    let conflict = matches!(error, Error::Storage(StorageError::Conflict));
-                    attempts += 1;
-                    if !conflict || attempts == ATTEMPTS {
-                        return Err(error);
-                    }
-                }
+            match operation(group, &mut env) {
+                Err(Error::Unready(Unready::UnknownPsk(psk_id))) => self.load_psk(psks, psk_id)?,
+                other => return other,
             }
         }
+    }
+
+    /// Whether the store has another version of a loaded group.
+    fn is_stale(&self, id: &GroupId, slot: &Slot) -> Result<bool, Error> {
+        let Slot::Loaded(group) = slot else { return Ok(false) };
+        let row = self.storage.read(&Kind::Head.row(id))?;
+        Ok(row.is_none_or(|row| row.revision != group.revision))
     }
 
     /// Durable before visible: the batch is written, then the state goes on.

@@ -8,7 +8,7 @@ use crate::group::{
     PskSource, StagedCommit, Status, Step,
 };
 use crate::identity::{CredentialValidator, Signer};
-use crate::message::{MlsMessage, Proposal, Sender};
+use crate::message::{ContentType, MlsMessage, Proposal, Sender};
 use crate::storage::Batch;
 use crate::storage::rows::{Head, Kind, LoadedGroup, put_next_epoch, put_staged, put_step};
 
@@ -227,11 +227,12 @@ pub(super) fn receive(
         received.put(&mut draft.batch)?;
         return Ok(draft.finish(None, StagedChange::Confirm, received));
     }
-    let own = message_hash(&state.settings().suite, bytes)?;
-    if group.head.last_commit == own {
+    let message = MlsMessage::read(bytes, &state.settings().context)?;
+    if is_commit(&message)
+        && group.head.last_commit == message_hash(&state.settings().suite, bytes)?
+    {
         return Ok(Plan::nothing(Received::Own));
     }
-    let message = MlsMessage::read(bytes, &state.settings().context)?;
     let opened = match state.open(message, Some(env.now)) {
         Ok(opened) => opened,
         Err(error) => return unread(error).map(Plan::nothing),
@@ -306,6 +307,16 @@ fn receive_commit(
     let received = if removed { Received::Removed(change) } else { Received::Commit(change) };
     received.put(&mut draft.batch)?;
     Ok(draft.finish(Some(step), StagedChange::Drop, received))
+}
+
+fn is_commit(message: &MlsMessage) -> bool {
+    match message {
+        MlsMessage::Private(message) => message.content_type == ContentType::Commit,
+        MlsMessage::Public(message) => {
+            message.content.content.content_type() == ContentType::Commit
+        }
+        _ => false,
+    }
 }
 
 fn message_hash(suite: &Suite, bytes: &[u8]) -> Result<Vec<u8>, Error> {

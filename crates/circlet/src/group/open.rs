@@ -102,7 +102,7 @@ impl GroupState {
                 self.open_application(verified, generation).map(Opened::Application)
             }
             Content::Proposal(_) => {
-                self.open_proposal(verified).map(Box::new).map(Opened::Proposal)
+                self.open_proposal(verified, now).map(Box::new).map(Opened::Proposal)
             }
             Content::Commit(_) => self.open_commit(verified, now).map(Box::new).map(Opened::Commit),
         }

@@ -95,7 +95,10 @@ impl ProposalCache {
 struct Taken<'a> {
     committer: LeafIndex,
     tree: &'a RatchetTree,
+    /// Leaves with a Remove in the list.
     removed: BTreeSet<LeafIndex>,
+    /// Leaves with a Remove that waits, and so will be in the list.
+    leaving: BTreeSet<LeafIndex>,
     updated: BTreeSet<LeafIndex>,
     signature_keys: BTreeSet<&'a [u8]>,
     encryption_keys: BTreeSet<&'a [u8]>,
@@ -115,6 +118,7 @@ impl<'a> Taken<'a> {
             committer,
             tree,
             removed: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             updated: BTreeSet::new(),
             signature_keys: BTreeSet::new(),
             encryption_keys: BTreeSet::new(),
@@ -130,7 +134,7 @@ impl<'a> Taken<'a> {
             Proposal::Remove(removed) if removed != committer => Some(removed),
             _ => None,
         });
-        taken.updated.extend(by_reference);
+        taken.leaving.extend(by_reference);
         taken
     }
 
@@ -162,7 +166,7 @@ impl<'a> Taken<'a> {
             }
             (Proposal::Update(leaf), Sender::Member(sender)) => {
                 sender != self.committer
-                    && !self.removed.contains(&sender)
+                    && !self.leaves(sender)
                     && self.updated.insert(sender)
                     && self.take_keys(&leaf.signature_key, &leaf.encryption_key, Some(sender))
             }
@@ -179,6 +183,10 @@ impl<'a> Taken<'a> {
         }
     }
 
+    fn leaves(&self, leaf: LeafIndex) -> bool {
+        self.removed.contains(&leaf) || self.leaving.contains(&leaf)
+    }
+
     /// Whether both keys are free: in no node but those of members that leave, and in no other
     /// proposal.
     fn take_keys(
@@ -188,8 +196,7 @@ impl<'a> Taken<'a> {
         own: Option<LeafIndex>,
     ) -> bool {
         let owner = self.tree.signature_key_owner(signature_key);
-        let leaves = |leaf| Some(leaf) == own || self.removed.contains(&leaf);
-        owner.is_none_or(leaves)
+        owner.is_none_or(|leaf| Some(leaf) == own || self.leaves(leaf))
             && !self.tree.has_encryption_key(encryption_key)
             && self.signature_keys.insert(signature_key.as_bytes())
             && self.encryption_keys.insert(encryption_key.as_bytes())

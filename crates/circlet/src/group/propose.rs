@@ -3,7 +3,9 @@ use crate::error::{Error, Misuse, Refused};
 use crate::identity::{CredentialUse, CredentialValidator, Signer};
 use crate::message::{AuthenticatedContent, Content, MlsMessage, Proposal, Sender};
 use crate::rules::Violation;
-use crate::rules::leaf::{Requirements, check_key_package, check_leaf, ensure_update_leaf};
+use crate::rules::leaf::{
+    Requirements, check_key_package, check_leaf, ensure_lifetime, ensure_update_leaf,
+};
 use crate::rules::proposals::{Resolved, check_proposal};
 use crate::tree::{Extensions, LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource};
 
@@ -131,7 +133,11 @@ impl GroupState {
         Ok((message, reference, step))
     }
 
-    pub(super) fn open_proposal(&self, verified: Verified) -> Result<OpenedProposal, Error> {
+    pub(super) fn open_proposal(
+        &self,
+        verified: Verified,
+        now: Option<u64>,
+    ) -> Result<OpenedProposal, Error> {
         let sender = verified.sender();
         let (content, ratchet) = verified.into_parts();
         self.ensure_cache_has_room()?;
@@ -139,6 +145,9 @@ impl GroupState {
         let AuthenticatedContent { content, .. } = content;
         let Content::Proposal(proposal) = content.content else { return Err(Error::Internal) };
         self.check_alone(&proposal, content.sender)?;
+        if let (Proposal::Add(key_package), Some(now)) = (&proposal, now) {
+            ensure_lifetime(&key_package.leaf_node, now)?;
+        }
         let item = self.item_of_proposal(&proposal, sender);
         let cached = CachedProposal {
             sequence: self.proposals.next_sequence(),
