@@ -6,7 +6,6 @@ use circlet::group::{
     CommitRequest, Framing, GroupState, HandshakeFormat, JoinKeys, Judge, Opened, OpenedWelcome,
     PskSource, Settings, StagedCommit, Status, Step,
 };
-use circlet::hazmat::staged;
 use circlet::identity::{BasicValidator, CredentialType, Signer, SigningKey};
 use circlet::message::{GroupId, KeyPackage, MlsMessage, Proposal};
 use circlet::schedule::{PreSharedKeyId, Psk, ResumptionPskUsage};
@@ -151,9 +150,8 @@ impl ActiveGroup {
         let (staged, step) = player.state.commit(request, &judge, &player.signer, rng)?;
         self.apply(committer, step)?;
         let commit = staged.message().to_vec();
-        let welcome = staged::welcome(&staged).map(Hex::from);
         let ratchet_tree = staged.ratchet_tree().map(Hex::from);
-        self.follow(committer, staged)?;
+        let welcome = self.follow(committer, staged)?;
         if let Some(welcome) = &welcome {
             self.let_in(welcome, ratchet_tree.as_deref(), joiners)?;
         }
@@ -239,8 +237,12 @@ impl ActiveGroup {
         Ok(Proposal::PreSharedKey(PreSharedKeyId { psk, psk_nonce }))
     }
 
-    /// Everybody goes on to the next epoch; who is removed leaves.
-    fn follow(&mut self, committer: LeafIndex, staged: StagedCommit) -> Result<(), Failure> {
+    /// Everybody goes on to the next epoch; who is removed leaves. Gives the Welcome.
+    fn follow(
+        &mut self,
+        committer: LeafIndex,
+        staged: StagedCommit,
+    ) -> Result<Option<Hex>, Failure> {
         for leaf in self.others(committer) {
             let Opened::Commit(commit) = self.open(leaf, staged.message())? else {
                 return Err(Failure::mismatch("content_type"));
@@ -249,10 +251,10 @@ impl ActiveGroup {
             let (_, step) = self.player(leaf)?.state.process(reviewed, &self.psks)?;
             self.apply(leaf, step)?;
         }
-        let (_, step) = self.player(committer)?.state.confirm(staged)?;
+        let (confirmed, step) = self.player(committer)?.state.confirm(staged)?;
         self.apply(committer, step)?;
         self.members.retain(|_, player| player.state.status() == Status::Active);
-        Ok(())
+        Ok(confirmed.welcome.map(Hex::from))
     }
 
     fn let_in(

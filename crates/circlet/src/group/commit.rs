@@ -61,6 +61,17 @@ pub struct StagedCommit {
     pub(crate) outcome: CommitOutcome,
 }
 
+/// A staged Commit that took effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfirmedCommit {
+    /// What it did.
+    pub outcome: CommitOutcome,
+    /// The Welcome for those who were added, an encoded MLSMessage: only now may they have it
+    /// (RFC 9420 section 14).
+    pub welcome: Option<Vec<u8>>,
+}
+
 impl StagedCommit {
     /// The Commit for the group, an encoded MLSMessage.
     #[must_use]
@@ -144,17 +155,18 @@ impl GroupState {
         Ok((staged, self.step(ratchet, Change::Nothing)))
     }
 
-    /// The step into the epoch that a staged Commit makes.
+    /// The step into the epoch that a staged Commit makes, and its Welcome.
     ///
     /// # Errors
     /// [`Misuse::CommitGone`] if another Commit was first; the staged one is lost then.
-    pub fn confirm(&self, staged: StagedCommit) -> Result<(CommitOutcome, Step), Error> {
+    pub fn confirm(&self, staged: StagedCommit) -> Result<(ConfirmedCommit, Step), Error> {
         self.ensure_active()?;
         if staged.parent_epoch != self.epoch() {
             return Err(Misuse::CommitGone.into());
         }
-        let step = self.step(None, Change::Epoch(Box::new(staged.next)));
-        Ok((staged.outcome, step))
+        let StagedCommit { next, outcome, welcome, .. } = staged;
+        let step = self.step(None, Change::Epoch(Box::new(next)));
+        Ok((ConfirmedCommit { outcome, welcome }, step))
     }
 
     /// The list of a Commit: what waits, then what is given by value.

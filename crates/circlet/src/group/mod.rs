@@ -31,7 +31,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use commit::{CommitRequest, StagedCommit};
+pub use commit::{CommitRequest, ConfirmedCommit, StagedCommit};
 pub use create::{JoinKeys, LeafTemplate};
 pub use info::GroupInfoOptions;
 pub use join::OpenedWelcome;

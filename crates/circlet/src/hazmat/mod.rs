@@ -8,5 +8,4 @@
 
 pub mod path;
 pub mod protection;
-pub mod staged;
 pub mod tree;

@@ -135,10 +135,9 @@ impl Actor {
     /// Confirms the staged Commit and gives its Welcome.
     pub(super) fn confirm(&mut self) -> Option<Vec<u8>> {
         let staged = self.staged.take().unwrap();
-        let welcome = staged.welcome.clone();
-        let (_, step) = self.state().confirm(staged).unwrap();
+        let (confirmed, step) = self.state().confirm(staged).unwrap();
         self.apply(step);
-        welcome
+        confirmed.welcome
     }
 
     pub(super) fn join(&mut self, welcome: &[u8]) {
