@@ -57,6 +57,8 @@
 //! - `hazmat`: raw secrets for test vectors. Dangerous, and not covered by semantic versioning.
 
 mod error;
+mod rows;
+mod violation;
 
 pub mod client;
 pub mod codec;

@@ -10,7 +10,7 @@ use crate::identity::{
     BasicValidator, Credential, CredentialCheck, CredentialUse, CredentialValidator, Signer,
     SigningKey,
 };
-use crate::storage::rows::{OwnIdentity, client_key};
+use crate::rows::{OwnIdentity, client_key};
 use crate::storage::{Batch, MemoryStorage, Precondition, Storage};
 
 use super::Client;

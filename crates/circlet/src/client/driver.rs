@@ -11,7 +11,7 @@ use crate::group::{
 };
 use crate::identity::{Credential, CredentialValidator, SigningKey};
 use crate::message::{GroupId, Welcome};
-use crate::storage::rows::{
+use crate::rows::{
     Head, Kind, LoadedGroup, StoredKeyPackage, key_package_key, load_group, psk_key, put_new_group,
     read, staged_message,
 };

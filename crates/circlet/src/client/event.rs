@@ -5,7 +5,7 @@ use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
 use crate::error::{Damaged, Error};
 use crate::group::{ApplicationMessage, CommitOutcome, Member};
 use crate::message::GroupId;
-use crate::storage::rows::{
+use crate::rows::{
     Kind, number_u64, put, read, read_member, read_outcome, write_member, write_outcome,
 };
 use crate::storage::{Batch, Key};

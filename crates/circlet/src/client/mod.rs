@@ -31,7 +31,7 @@ use crate::error::{Error, Misuse, Unready};
 use crate::group::{JoinKeys, LeafTemplate};
 use crate::identity::Credential;
 use crate::message::{GroupId, MlsMessage, Welcome};
-use crate::storage::rows::{Head, Kind, OwnIdentity, StoredKeyPackage, number_u64, psk_key, put};
+use crate::rows::{Head, Kind, OwnIdentity, StoredKeyPackage, number_u64, psk_key, put};
 use crate::storage::{Batch, Prefix};
 use crate::tree::{Extensions, Lifetime};
 

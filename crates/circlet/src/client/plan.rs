@@ -9,8 +9,8 @@ use crate::group::{
 };
 use crate::identity::{CredentialValidator, Signer};
 use crate::message::{ContentType, MlsMessage, Proposal, Sender};
+use crate::rows::{Head, Kind, LoadedGroup, put_next_epoch, put_staged, put_step};
 use crate::storage::Batch;
-use crate::storage::rows::{Head, Kind, LoadedGroup, put_next_epoch, put_staged, put_step};
 
 use super::driver::Policy;
 use super::event::{

@@ -4,6 +4,5 @@
 pub(crate) mod leaf;
 pub(crate) mod proposals;
 pub(crate) mod tree;
-mod violation;
 
-pub use violation::Violation;
+pub use crate::violation::Violation;

@@ -12,11 +12,11 @@ mod error;
 mod file;
 mod key;
 mod memory;
-pub(crate) mod rows;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use crate::rows;
 pub use error::StorageError;
 #[cfg(feature = "file-storage")]
 pub use file::FileStorage;

@@ -3,7 +3,7 @@ use thiserror::Error;
 use super::{LeafIndex, NodeIndex};
 use crate::codec::DecodeError;
 use crate::crypto::CryptoError;
-use crate::rules::Violation;
+use crate::violation::Violation;
 
 /// Why an operation on a [`RatchetTree`](super::RatchetTree) failed. The tree is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

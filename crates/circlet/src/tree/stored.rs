@@ -6,7 +6,7 @@ use super::subtree::{Place, Subtree};
 use super::{LeafNode, NodeIndex, ParentNode, RatchetTree, TreeError, TreeWidth};
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use crate::crypto::Digest;
-use crate::rules::Violation;
+use crate::violation::Violation;
 
 /// A node as it is stored, with the tree hash of its subtree if that was computed.
 #[derive(Clone, Debug, PartialEq, Eq)]

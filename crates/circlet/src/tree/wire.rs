@@ -4,7 +4,7 @@ use super::stored::{StoredContent, StoredNode};
 use super::subtree::{Place, Subtree};
 use super::{LeafNode, NodeIndex, ParentNode, RatchetTree, TreeError, TreeWidth};
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
-use crate::rules::Violation;
+use crate::violation::Violation;
 
 const LEAF: u8 = 1;
 const PARENT: u8 = 2;

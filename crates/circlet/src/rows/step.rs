@@ -4,11 +4,11 @@ use crate::group::{Change, EpochState, GroupState, NextEpoch, RatchetUse, Step};
 use crate::message::GroupId;
 use crate::schedule::{EpochSecrets, SecretTree};
 
-use super::super::Batch;
 use super::values::{write_former, write_proposal, write_secret};
 use super::{
     Kind, former_key, node_key, past_key, proposal_key, put, ratchet_key, secret_key, skipped_key,
 };
+use crate::storage::Batch;
 
 /// The rows of a group that was not stored before.
 pub(crate) fn put_new_group(state: &GroupState, batch: &mut Batch) -> Result<(), Error> {

@@ -13,10 +13,10 @@ use crate::schedule::{
 };
 use crate::tree::{LeafIndex, NodeIndex, RatchetTree, StoredNode, TreeWidth};
 
-use super::super::{Key, Row, Storage};
 use super::staged::read_staged;
 use super::values::{Head, read_former, read_proposal, read_secret};
 use super::{Kind, read};
+use crate::storage::{Key, Row, Storage};
 
 /// A group as the store holds it.
 #[derive(Debug)]

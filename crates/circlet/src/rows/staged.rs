@@ -5,13 +5,13 @@ use crate::message::{GroupId, ReInit};
 use crate::schedule::SecretTree;
 use crate::tree::{LeafIndex, NodeIndex, RatchetTree, StoredNode};
 
-use super::super::Batch;
 use super::load::{EpochRow, damaged, read_epoch};
 use super::step::write_epoch;
 use super::values::{
     read_former, read_member, read_secret, write_former, write_member, write_secret,
 };
 use super::{Kind, put, read};
+use crate::storage::Batch;
 
 /// A staged Commit: the next epoch, as changes to the present one.
 pub(crate) fn put_staged(

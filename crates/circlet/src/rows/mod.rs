@@ -31,12 +31,12 @@ pub(crate) use values::{Head, OwnIdentity, StoredKeyPackage, read_member, write_
 
 use zeroize::Zeroizing;
 
-use super::{Batch, Key, Prefix};
 use crate::codec::{DecodeContext, Limits, Reader, Writer};
 use crate::crypto::HashReference;
 use crate::error::{Damaged, Error};
 use crate::message::GroupId;
 use crate::schedule::{RatchetKind, SkippedId};
+use crate::storage::{Batch, Key, Prefix};
 use crate::tree::{LeafIndex, NodeIndex};
 
 /// The version of every row that this library writes.
