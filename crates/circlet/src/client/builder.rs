@@ -7,11 +7,12 @@ use crate::crypto::{CipherSuite, CryptoProvider, Rng, Suite, SystemRng};
 use crate::error::{Error, Misuse};
 use crate::group::{HandshakeFormat, Padding, Settings};
 use crate::identity::{
-    BasicValidator, Credential, CredentialCheck, CredentialUse, CredentialValidator, Signer,
-    SigningKey,
+    BasicValidator, Credential, CredentialCheck, CredentialType, CredentialUse,
+    CredentialValidator, Signer, SigningKey,
 };
 use crate::rows::{OwnIdentity, client_key};
 use crate::storage::{Batch, MemoryStorage, Precondition, Storage};
+use crate::tree::ProposalType;
 
 use super::Client;
 use super::driver::{Inner, Policy};
@@ -61,7 +62,7 @@ pub struct ClientBuilder {
     validator: Arc<dyn CredentialValidator>,
     rng: Box<dyn Rng>,
     clock: Arc<dyn Clock>,
-    limits: Limits,
+    context: DecodeContext,
     policy: Policy,
 }
 
@@ -75,7 +76,7 @@ impl ClientBuilder {
             validator: Arc::new(BasicValidator),
             rng: Box::new(SystemRng),
             clock: Arc::new(SystemClock),
-            limits: Limits::default(),
+            context: DecodeContext::default(),
             policy: Policy::default(),
         }
     }
@@ -125,7 +126,7 @@ impl ClientBuilder {
     /// The bounds on what is accepted and kept.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.context.limits = limits;
         self
     }
 
@@ -148,6 +149,31 @@ impl ClientBuilder {
     #[must_use]
     pub fn send_despite_proposals(mut self, allowed: bool) -> Self {
         self.policy.send_despite_proposals = allowed;
+        self
+    }
+
+    /// Holds key packages that others add against the present time too, as RFC 9420 section 7.3
+    /// recommends. Off by default: a member that was away for long, or whose clock differs, would
+    /// refuse a Commit that everybody else has accepted, and be left behind.
+    #[must_use]
+    pub fn check_received_lifetimes(mut self, check: bool) -> Self {
+        self.policy.check_received_lifetimes = check;
+        self
+    }
+
+    /// Registers an application-defined proposal type, whose body is one `opaque<V>`: without
+    /// that, a message with such a proposal can't be read. It is among the client's capabilities.
+    #[must_use]
+    pub fn register_proposal_type(mut self, proposal_type: ProposalType) -> Self {
+        self.context.proposal_types.insert(proposal_type.0);
+        self
+    }
+
+    /// Registers an application-defined credential type, whose body is one `opaque<V>`. It is
+    /// among the client's capabilities; the validator judges such credentials.
+    #[must_use]
+    pub fn register_credential_type(mut self, credential_type: CredentialType) -> Self {
+        self.context.credential_types.insert(credential_type.0);
         self
     }
 
@@ -181,8 +207,7 @@ impl ClientBuilder {
     /// [`Error::Damaged`]; the store failed.
     pub fn open(self) -> Result<Client, Error> {
         let row = self.storage.read(&client_key())?.ok_or(Misuse::WrongStore)?;
-        let context = DecodeContext { limits: self.limits.clone(), ..DecodeContext::default() };
-        let identity = OwnIdentity::read(&row.value, &context)?;
+        let identity = OwnIdentity::read(&row.value, &self.context)?;
         if identity.credential != self.credential {
             return Err(Misuse::WrongStore.into());
         }
@@ -194,8 +219,8 @@ impl ClientBuilder {
     fn settings(&self, cipher_suite: CipherSuite) -> Result<Settings, Error> {
         let provider = self.provider.clone();
         let provider = provider.unwrap_or_else(|| Arc::new(DefaultProvider::new()));
-        let context = DecodeContext { limits: self.limits.clone(), ..DecodeContext::default() };
-        Ok(Settings { suite: Suite::new(provider, cipher_suite)?, context: Arc::new(context) })
+        let context = Arc::new(self.context.clone());
+        Ok(Settings { suite: Suite::new(provider, cipher_suite)?, context })
     }
 
     fn client(self, settings: Settings, signer: SigningKey) -> Client {
@@ -211,7 +236,7 @@ impl fmt::Debug for ClientBuilder {
         f.debug_struct("ClientBuilder")
             .field("credential", &self.credential)
             .field("cipher_suite", &self.cipher_suite)
-            .field("limits", &self.limits)
+            .field("context", &self.context)
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }

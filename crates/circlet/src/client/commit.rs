@@ -69,6 +69,7 @@ impl<'a> CommitBuilder<'a> {
     }
 
     /// Adds the client of a key package, an encoded MLSMessage.
+    #[allow(clippy::should_implement_trait, reason = "it adds a member, and nobody writes `+`")]
     pub fn add(self, key_package: impl AsRef<[u8]>) -> Self {
         match self.group.read_key_package(key_package.as_ref()) {
             Ok(key_package) => self.propose(Proposal::Add(key_package)),

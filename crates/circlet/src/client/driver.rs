@@ -28,6 +28,7 @@ pub(super) struct Policy {
     pub(super) handshake: HandshakeFormat,
     pub(super) padding: Padding,
     pub(super) send_despite_proposals: bool,
+    pub(super) check_received_lifetimes: bool,
 }
 
 /// A client's parts, shared by its handles.
@@ -186,8 +187,7 @@ impl Inner {
     /// Whether the store has another version of a loaded group.
     fn is_stale(&self, id: &GroupId, slot: &Slot) -> Result<bool, Error> {
         let Slot::Loaded(group) = slot else { return Ok(false) };
-        let row = self.storage.read(&Kind::Head.row(id))?;
-        Ok(row.is_none_or(|row| row.revision != group.revision))
+        Ok(!self.is_at(id, group.revision)?)
     }
 
     /// Durable before visible: the batch is written, then the state goes on.
@@ -219,16 +219,7 @@ impl Inner {
 
     fn load<'a>(&self, id: &GroupId, slot: &'a mut Slot) -> Result<&'a mut LoadedGroup, Error> {
         if matches!(slot, Slot::Unloaded) {
-            let loaded = match self.head(id) {
-                Ok(Some((head, revision))) if head.status != Status::Removed => {
-                    let settings = self.settings.clone();
-                    load_group(&*self.storage, id, head, revision, settings)
-                }
-                Ok(Some(_)) => Err(Misuse::NotMember.into()),
-                Ok(None) => Err(Unready::UnknownGroup.into()),
-                Err(error) => Err(error),
-            };
-            match loaded {
+            match self.read_group(id) {
                 Ok(loaded) => *slot = Slot::Loaded(Box::new(loaded)),
                 Err(error) => {
                     // A group id from the network leaves nothing behind.
@@ -241,6 +232,28 @@ impl Inner {
             Slot::Loaded(group) => Ok(group),
             Slot::Unloaded => Err(Error::Internal),
         }
+    }
+
+    /// The rows of a group are read one after the other: where another writer went on meanwhile,
+    /// they are not of one state, and are read again.
+    fn read_group(&self, id: &GroupId) -> Result<LoadedGroup, Error> {
+        for _ in 0..ATTEMPTS {
+            let (head, revision) = self.head(id)?.ok_or(Unready::UnknownGroup)?;
+            if head.status == Status::Removed {
+                return Err(Misuse::NotMember.into());
+            }
+            let settings = self.settings.clone();
+            let loaded = load_group(&*self.storage, id, head, revision, settings);
+            if self.is_at(id, revision)? {
+                return loaded;
+            }
+        }
+        Err(StorageError::Conflict.into())
+    }
+
+    fn is_at(&self, id: &GroupId, revision: u64) -> Result<bool, Error> {
+        let row = self.storage.read(&Kind::Head.row(id))?;
+        Ok(row.is_some_and(|row| row.revision == revision))
     }
 
     fn head(&self, id: &GroupId) -> Result<Option<(Head, u64)>, Error> {
@@ -284,12 +297,31 @@ impl Inner {
         let settings = self.settings.clone();
         let rng = &mut self.rng();
         let state = GroupState::create(settings, id.clone(), options.extensions, keys, rng)?;
-        self.begin(state, Batch::default(), |_| Ok(()))?;
-        Ok(id)
+        match self.begin(state, Batch::default(), |_| Ok(())) {
+            Ok(_) => Ok(id),
+            Err(Error::Storage(StorageError::Conflict)) => Err(Misuse::GroupExists.into()),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Joins by a Welcome. `event`: whether the joining is kept as an undelivered event.
+    /// Joins by a Welcome. `event`: whether the joining is kept as an undelivered event. Where
+    /// another writer took the key package or made the group first, it is tried anew.
     pub(super) fn join(
+        &self,
+        welcome: &Welcome,
+        ratchet_tree: Option<&[u8]>,
+        event: bool,
+    ) -> Result<Joined, Error> {
+        for _ in 0..ATTEMPTS {
+            match self.try_join(welcome, ratchet_tree, event) {
+                Err(Error::Storage(StorageError::Conflict)) => {}
+                other => return other,
+            }
+        }
+        Err(StorageError::Conflict.into())
+    }
+
+    fn try_join(
         &self,
         welcome: &Welcome,
         ratchet_tree: Option<&[u8]>,
@@ -324,7 +356,8 @@ impl Inner {
         Ok(Joined::new(DeliveryId::incoming(&id, number), welcomer))
     }
 
-    /// The rows of a new group, in one batch; gives the number that an event of it would have.
+    /// The rows of a new group, in one batch; gives the number that an event of it would have. It
+    /// is a conflict where another writer was first.
     fn begin(
         &self,
         state: GroupState,
@@ -363,11 +396,7 @@ impl Inner {
         head.put(&id, &mut batch)?;
         let mut beginning = Beginning { id: DeliveryId::incoming(&id, next_in), batch: &mut batch };
         event(&mut beginning)?;
-        let revision = self.storage.apply(batch).map_err(|error| match error {
-            StorageError::Conflict => Misuse::GroupExists.into(),
-            other => Error::from(other),
-        });
-        match revision {
+        match self.storage.apply(batch) {
             Ok(revision) => {
                 let group = LoadedGroup { head, revision, state, staged: None };
                 *slot = Slot::Loaded(Box::new(group));
@@ -375,7 +404,7 @@ impl Inner {
             }
             Err(error) => {
                 *slot = Slot::Unloaded;
-                Err(error)
+                Err(error.into())
             }
         }
     }

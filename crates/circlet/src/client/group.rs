@@ -132,7 +132,6 @@ impl Group {
     }
 
     /// Begins a Commit.
-    #[must_use]
     pub fn commit(&self) -> CommitBuilder<'_> {
         CommitBuilder::new(self)
     }
@@ -216,6 +215,16 @@ impl Group {
 
     fn propose(&self, proposal: Option<Proposal>) -> Result<Outgoing, Error> {
         self.inner().run(&self.id, |group, env| plan::propose(group, proposal.clone(), env))
+    }
+
+    /// Deletes the group from this client, without a word to anybody: the others still count it as
+    /// a member until one of them removes it. To leave properly, have the own leaf removed
+    /// ([`Self::propose_remove`]). A later Welcome to the group can be joined again.
+    ///
+    /// # Errors
+    /// As for [`Self::epoch`].
+    pub fn forget(self) -> Result<(), Error> {
+        self.inner().run(&self.id, |group, _| plan::forget(group))
     }
 
     /// A secret of `length` bytes for the application, which all members of the epoch share (RFC

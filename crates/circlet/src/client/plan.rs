@@ -133,7 +133,9 @@ pub(super) fn propose(
     let mut draft = Draft::new(group);
     let framing = env.policy.framing(&[]);
     let made: (MlsMessage, HashReference, Step) = match proposal {
-        Some(proposal) => group.state.propose(proposal, &framing, env.signer, env.rng)?,
+        Some(proposal) => {
+            group.state.propose(proposal, Some(env.now), &framing, env.signer, env.rng)?
+        }
         None => group.state.propose_update(&framing, env.signer, env.rng)?,
     };
     let (message, _, step) = made;
@@ -189,6 +191,16 @@ pub(super) fn confirm(group: &LoadedGroup, number: u64) -> Result<Plan<Confirmat
     Ok(draft.finish(None, StagedChange::Confirm, confirmation))
 }
 
+/// The client leaves the group behind: nobody else learns of it.
+pub(super) fn forget(group: &LoadedGroup) -> Result<Plan<()>, Error> {
+    let mut draft = Draft::new(group);
+    let step = group.state.forget();
+    draft.step(&step)?;
+    draft.head.staged = None;
+    draft.head.status = Status::Removed;
+    Ok(draft.finish(Some(step), StagedChange::Drop, ()))
+}
+
 fn ensure_staged(group: &LoadedGroup, number: u64) -> Result<(), Misuse> {
     if group.head.staged == Some(number) { Ok(()) } else { Err(Misuse::CommitGone) }
 }
@@ -233,7 +245,8 @@ pub(super) fn receive(
     {
         return Ok(Plan::nothing(Received::Own));
     }
-    let opened = match state.open(message, Some(env.now)) {
+    let now = env.policy.check_received_lifetimes.then_some(env.now);
+    let opened = match state.open(message, now) {
         Ok(opened) => opened,
         Err(error) => return unread(error).map(Plan::nothing),
     };
@@ -275,7 +288,11 @@ fn receive_proposal(
     let Sender::Member(sender) = opened.sender() else { return Err(Error::Internal) };
     let sender = group.state.member(sender).ok_or(Error::Internal)?;
     let proposal_type = opened.proposal().proposal_type();
-    let (_, step) = opened.review(&group.state, env.validator)?;
+    let (reference, step) = opened.review(&group.state, env.validator)?;
+    // A public one uses no key up that would tell.
+    if group.state.proposals.find(&reference).is_some() {
+        return Ok(Plan::nothing(Received::Duplicate));
+    }
     draft.step(&step)?;
     let proposal = ReceivedProposal::new(draft.next_in(), sender, proposal_type);
     let received = Received::Proposal(proposal);

@@ -111,7 +111,7 @@ impl GroupState {
         rng: &mut dyn Rng,
     ) -> Result<(StagedCommit, Step), Error> {
         self.ensure_active()?;
-        let list = self.list_for(&request);
+        let list = self.list_for(&request, judge.now);
         let mut applied = self.apply_own_list(&list, judge)?;
         let psks = self.psk_secrets(&applied.psks, judge.psks)?;
         let path = if request.force_path && applied.reinit.is_none() || path_required(&list) {
@@ -170,10 +170,12 @@ impl GroupState {
     }
 
     /// The list of a Commit: what waits, then what is given by value.
-    fn list_for(&self, request: &CommitRequest) -> Vec<Resolved> {
+    fn list_for(&self, request: &CommitRequest, now: Option<u64>) -> Vec<Resolved> {
         let mut list = Vec::new();
         if request.by_reference {
-            list = self.proposals.select(self.own_leaf, &request.by_value, &self.epoch.tree);
+            list = self
+                .proposals
+                .select(self.own_leaf, &request.by_value, &self.epoch.tree, now);
         }
         list.extend(request.by_value.iter().map(|proposal| Resolved {
             sender: Sender::Member(self.own_leaf),

@@ -18,7 +18,7 @@ use super::{ApplicationMessage, GroupState, OpenedCommit, OpenedProposal, Step};
 #[non_exhaustive]
 pub enum Opened {
     /// Application data.
-    Application(OpenedApplication),
+    Application(Box<OpenedApplication>),
     /// A proposal.
     Proposal(Box<OpenedProposal>),
     /// A Commit.
@@ -43,7 +43,6 @@ impl OpenedApplication {
     }
 
     /// The message, and the step that uses up its key.
-    #[must_use]
     pub fn accept(self) -> (ApplicationMessage, Step) {
         (self.message, self.step)
     }
@@ -74,7 +73,7 @@ impl Verified {
 
 /// A message is verified, or claims to be this client's own.
 enum Authenticated {
-    Other(Verified, u32),
+    Other(Box<Verified>, u32),
     Own(ContentType),
 }
 
@@ -95,11 +94,11 @@ impl GroupState {
     pub fn open(&self, message: MlsMessage, now: Option<u64>) -> Result<Opened, Error> {
         let (verified, generation) = match self.authenticate(message)? {
             Authenticated::Own(content_type) => return Ok(Opened::Own(content_type)),
-            Authenticated::Other(verified, generation) => (verified, generation),
+            Authenticated::Other(verified, generation) => (*verified, generation),
         };
         match &verified.content.content.content {
             Content::Application(_) => {
-                self.open_application(verified, generation).map(Opened::Application)
+                self.open_application(verified, generation).map(Box::new).map(Opened::Application)
             }
             Content::Proposal(_) => {
                 self.open_proposal(verified, now).map(Box::new).map(Opened::Proposal)
@@ -176,7 +175,8 @@ impl GroupState {
         if sender == self.own_leaf {
             return Ok(Authenticated::Own(content_type));
         }
-        Ok(Authenticated::Other(Verified { content, sender, ratchet: None }, 0))
+        let verified = Verified { content, sender, ratchet: None };
+        Ok(Authenticated::Other(Box::new(verified), 0))
     }
 
     /// Section 6.3. Nothing is used up: the ratchet's step is for when all is well.
@@ -222,7 +222,7 @@ impl GroupState {
         };
         self.verify_signature(&content, leaf, keys.context_bytes)?;
         let verified = Verified { content, sender: leaf, ratchet: Some(ratchet) };
-        Ok(Authenticated::Other(verified, sender.generation))
+        Ok(Authenticated::Other(Box::new(verified), sender.generation))
     }
 
     /// V-6.0-07: application data may be of a past epoch, proposals and commits may not.

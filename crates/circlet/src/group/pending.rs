@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crypto::{HashReference, HpkePrivateKey};
 use crate::message::{Proposal, Sender};
+use crate::rules::leaf::ensure_lifetime;
 use crate::rules::proposals::Resolved;
 use crate::tree::{LeafIndex, RatchetTree};
 
@@ -63,8 +64,17 @@ impl ProposalCache {
         committer: LeafIndex,
         by_value: &[Proposal],
         tree: &RatchetTree,
+        now: Option<u64>,
     ) -> Vec<Resolved> {
-        let mut waiting: Vec<&CachedProposal> = self.by_reference.values().collect();
+        let may_be_sent = |held: &&CachedProposal| match (&held.proposal, now) {
+            // V-7.3-07: the committer answers for the lifetimes of all that it adds.
+            (Proposal::Add(key_package), Some(now)) => {
+                ensure_lifetime(&key_package.leaf_node, now).is_ok()
+            }
+            _ => true,
+        };
+        let mut waiting: Vec<&CachedProposal> =
+            self.by_reference.values().filter(may_be_sent).collect();
         waiting.sort_by_key(|proposal| proposal.sequence);
         let mut taken = Taken::new(committer, by_value, tree, &waiting);
         let mut selected: Vec<&CachedProposal> = Vec::new();

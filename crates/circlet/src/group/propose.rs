@@ -44,7 +44,6 @@ impl OpenedProposal {
     }
 
     /// Accepts the proposal after its credential was judged: it waits for a Commit.
-    #[must_use]
     pub fn accept(self) -> (HashReference, Step) {
         let reference = self.cached.reference.clone();
         let change = Change::Proposal(Box::new(self.cached));
@@ -68,7 +67,8 @@ impl OpenedProposal {
 }
 
 impl GroupState {
-    /// Proposes a change to the group (section 12.1).
+    /// Proposes a change to the group (section 12.1). `now` is the time in seconds since the Unix
+    /// epoch, against which the lifetime of an added key package is held.
     ///
     /// # Errors
     /// [`Error::Violation`] if the proposal is not valid by itself; [`Misuse::NotMember`]; the
@@ -76,10 +76,15 @@ impl GroupState {
     pub fn propose(
         &self,
         proposal: Proposal,
+        now: Option<u64>,
         framing: &Framing,
         signer: &dyn Signer,
         rng: &mut dyn Rng,
     ) -> Result<(MlsMessage, HashReference, Step), Error> {
+        // V-7.3-07.
+        if let (Proposal::Add(key_package), Some(now)) = (&proposal, now) {
+            ensure_lifetime(&key_package.leaf_node, now)?;
+        }
         self.propose_with(proposal, None, framing, signer, rng)
     }
 

@@ -219,7 +219,7 @@ impl GroupState {
             Change::Epoch(next) => self.apply_epoch(*next),
             Change::Removed => {
                 self.status = Status::Removed;
-                self.forget();
+                self.wipe();
             }
         }
         Ok(())
@@ -260,14 +260,20 @@ impl GroupState {
         }
     }
 
+    /// The step out of the group without a word to anybody: every secret is dropped. The others
+    /// still count this client as a member until one of them removes it.
+    pub fn forget(&self) -> Step {
+        self.step(None, Change::Removed)
+    }
+
     /// The oldest epoch whose keys are kept once the group is in `epoch`.
     pub(crate) fn oldest_kept_after(&self, epoch: u64) -> u64 {
         let kept = u64::try_from(self.settings.limits().past_epochs).unwrap_or(u64::MAX);
         epoch.saturating_sub(kept)
     }
 
-    /// Drops every secret: this client was removed.
-    fn forget(&mut self) {
+    /// Drops every secret.
+    fn wipe(&mut self) {
         let gone = Secret::new(&[]);
         self.epoch.secrets = EpochSecrets {
             sender_data_secret: gone.clone(),

@@ -53,7 +53,7 @@ pub(crate) fn load_group(
         .into_iter()
         .map(|(key, row)| {
             let node = NodeIndex(number_u32(&key, 2)?);
-            Ok((node, read(&row.value, &context, |reader| StoredNode::decode(reader))?))
+            Ok((node, read(&row.value, &context, StoredNode::decode)?))
         })
         .collect::<Result<Vec<_>, Error>>()?;
     let tree = RatchetTree::restore(epoch.width, nodes).map_err(damaged)?;
@@ -85,8 +85,10 @@ pub(crate) fn load_group(
 #[derive(Default)]
 struct Secrets {
     nodes: BTreeMap<u64, Vec<(NodeIndex, Secret)>>,
-    ratchets: BTreeMap<u64, Vec<((LeafIndex, RatchetKind), Ratchet)>>,
+    ratchets: BTreeMap<u64, Vec<StoredRatchet>>,
 }
+
+type StoredRatchet = ((LeafIndex, RatchetKind), Ratchet);
 
 impl Secrets {
     fn take(&mut self, epoch: u64, width: TreeWidth) -> SecretTree {
@@ -109,7 +111,7 @@ fn load_secrets(
     for (key, row) in scan(storage, Kind::Ratchet, group)? {
         let leaf = LeafIndex(number_u32(&key, 3)?);
         let kind = ratchet_kind(&key, 4)?;
-        let ratchet = read(&row.value, context, |reader| Ratchet::decode(reader))?;
+        let ratchet = read(&row.value, context, Ratchet::decode)?;
         let of_epoch = secrets.ratchets.entry(number_u64(&key, 2)?).or_default();
         of_epoch.push(((leaf, kind), ratchet));
     }

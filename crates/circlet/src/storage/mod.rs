@@ -16,7 +16,6 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use crate::rows;
 pub use error::StorageError;
 #[cfg(feature = "file-storage")]
 pub use file::FileStorage;
