@@ -110,9 +110,24 @@ pub enum Refused {
         /// The limit.
         limit: u32,
     },
-    /// As many proposals wait for a Commit as the limit allows.
-    #[error("more than {0} proposals wait for a Commit")]
-    CachedProposals(usize),
+    /// As many proposals wait for a Commit as the limits allow: in all, of this sender, or in
+    /// bytes.
+    #[error("too many proposals wait for a Commit")]
+    CachedProposals,
+    /// What would be sent is over a limit that others may have too: they could not read it.
+    #[error("a message of {actual} bytes is over the limit of {limit}")]
+    MessageTooLong {
+        /// The limit in bytes.
+        limit: usize,
+        /// The message's length in bytes.
+        actual: usize,
+    },
+    /// A Commit would have more proposals than the limit allows.
+    #[error("more than {0} proposals in a Commit")]
+    Proposals(usize),
+    /// A list would have more extensions than the limit allows.
+    #[error("more than {0} extensions in a list")]
+    Extensions(usize),
     /// A Commit has more pre-shared keys than the limit allows.
     #[error("more than {0} pre-shared keys in a Commit")]
     Psks(usize),

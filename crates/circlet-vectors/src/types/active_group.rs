@@ -180,11 +180,11 @@ impl ActiveGroup {
             }
             act => {
                 let proposal = self.proposal(proposer, act, joiners, rng)?;
+                let judge = Judge { validator: &BasicValidator, psks: &self.psks, now: None };
                 let Player { state, signer } = self.player(proposer)?;
-                state.propose(proposal, framing, signer, rng)?
+                state.propose(proposal, &judge, framing, signer, rng)?
             }
         };
-        let message = message.to_bytes()?;
         self.apply(proposer, step)?;
         for leaf in self.others(proposer) {
             let Opened::Proposal(proposal) = self.open(leaf, &message)? else {

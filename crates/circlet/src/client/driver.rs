@@ -54,7 +54,7 @@ enum Slot {
 }
 
 /// How often an operation is computed anew because another writer was first.
-const ATTEMPTS: usize = 32;
+const ATTEMPTS: usize = 256;
 
 /// The client's generator, locked for each draw and not for a whole operation, so that groups
 /// work in parallel.
@@ -68,11 +68,15 @@ impl Rng for SharedRng<'_> {
 
 /// The external PSKs that were loaded for an operation.
 #[derive(Default)]
-struct LoadedPsks(BTreeMap<Vec<u8>, Secret>);
+struct LoadedPsks(BTreeMap<Vec<u8>, Option<Secret>>);
 
 impl PskSource for LoadedPsks {
     fn external(&self, psk_id: &[u8]) -> Option<Secret> {
-        self.0.get(psk_id).cloned()
+        self.0.get(psk_id).cloned().flatten()
+    }
+
+    fn is_missing(&self, psk_id: &[u8]) -> bool {
+        self.0.contains_key(psk_id)
     }
 }
 
@@ -267,14 +271,18 @@ impl Inner {
         Ok(self.head(id)?.is_some_and(|(head, _)| head.status != Status::Removed))
     }
 
+    /// Looks for a pre-shared key that an operation asked for; an error if it did so before.
     fn load_psk(&self, psks: &mut LoadedPsks, psk_id: Vec<u8>) -> Result<(), Error> {
-        let unknown = |psk_id| Err(Unready::UnknownPsk(psk_id).into());
-        if psks.0.contains_key(&psk_id) {
-            return unknown(psk_id);
+        if psks.is_missing(&psk_id) {
+            return Err(Unready::UnknownPsk(psk_id).into());
         }
-        let Some(row) = self.storage.read(&psk_key(&psk_id))? else { return unknown(psk_id) };
-        let secret =
-            read(&row.value, &self.settings.context, |reader| reader.opaque().map(Secret::new))?;
+        let secret = match self.storage.read(&psk_key(&psk_id))? {
+            Some(row) => {
+                let context = &self.settings.context;
+                Some(read(&row.value, context, |reader| reader.opaque().map(Secret::new))?)
+            }
+            None => None,
+        };
         psks.0.insert(psk_id, secret);
         Ok(())
     }
@@ -392,6 +400,7 @@ impl Inner {
             next_out,
             staged: None,
             last_commit: Vec::new(),
+            discarded: Vec::new(),
         };
         head.put(&id, &mut batch)?;
         let mut beginning = Beginning { id: DeliveryId::incoming(&id, next_in), batch: &mut batch };
@@ -410,7 +419,9 @@ impl Inner {
     }
 
     fn find_key_package(&self, welcome: &Welcome) -> Result<(Key, crate::storage::Row), Error> {
-        for entry in &welcome.secrets {
+        let length = self.settings.suite.spec().hash.length;
+        let own = |reference: &[u8]| reference.len() == length;
+        for entry in welcome.secrets.iter().filter(|entry| own(entry.new_member.as_bytes())) {
             let key = key_package_key(&entry.new_member);
             if let Some(row) = self.storage.read(&key)? {
                 return Ok((key, row));

@@ -39,6 +39,10 @@ pub enum Received {
     Removed(EpochChange),
     /// A message that this client sent. Nothing has changed.
     Own,
+    /// A Commit of this epoch that this client made and discarded: somebody carries it all the
+    /// same. If the delivery service has accepted it, the group goes on without this client, which
+    /// has to be added anew. Nothing has changed.
+    Discarded,
     /// A message that was read before, or whose key was dropped because it is very late. Nothing
     /// has changed.
     Duplicate,
@@ -149,7 +153,11 @@ impl Received {
             Self::Proposal(event) => Some(&event.id),
             Self::Commit(event) | Self::Confirmed(event) | Self::Removed(event) => Some(&event.id),
             Self::Joined(event) => Some(&event.id),
-            Self::Own | Self::Duplicate | Self::Late { .. } | Self::Early { .. } => None,
+            Self::Own
+            | Self::Discarded
+            | Self::Duplicate
+            | Self::Late { .. }
+            | Self::Early { .. } => None,
         }
     }
 
@@ -180,7 +188,11 @@ impl Received {
                 writer.u8(6);
                 write_member(&event.welcomer, writer);
             }
-            Self::Own | Self::Duplicate | Self::Late { .. } | Self::Early { .. } => {}
+            Self::Own
+            | Self::Discarded
+            | Self::Duplicate
+            | Self::Late { .. }
+            | Self::Early { .. } => {}
         }
     }
 

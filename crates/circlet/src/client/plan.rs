@@ -1,7 +1,6 @@
 //! What each operation writes and gives, computed without I/O from a group as it is loaded.
 
-use crate::codec::Encode;
-use crate::crypto::{HashReference, Rng, Suite};
+use crate::crypto::{Rng, Suite};
 use crate::error::{Error, Misuse, Unready};
 use crate::group::{
     CommitOutcome, CommitRequest, Framing, GroupState, Judge, Opened, OpenedCommit, OpenedProposal,
@@ -16,6 +15,9 @@ use super::driver::Policy;
 use super::event::{
     DeliveryId, EpochChange, Message, Outgoing, OutgoingKind, Received, ReceivedProposal,
 };
+
+/// How many discarded Commits of one epoch are remembered: the latest.
+const DISCARDED: usize = 8;
 
 /// What an operation is computed with, beside the group.
 pub(super) struct Env<'a> {
@@ -120,7 +122,7 @@ pub(super) fn send(
     let despite = env.policy.send_despite_proposals;
     let (message, step) = group.state.send(data, &framing, despite, env.signer, env.rng)?;
     draft.step(&step)?;
-    let outgoing = draft.outgoing(OutgoingKind::Application, message.to_bytes()?)?;
+    let outgoing = draft.outgoing(OutgoingKind::Application, message)?;
     Ok(draft.finish(Some(step), StagedChange::Keep, outgoing))
 }
 
@@ -132,15 +134,14 @@ pub(super) fn propose(
 ) -> Result<Plan<Outgoing>, Error> {
     let mut draft = Draft::new(group);
     let framing = env.policy.framing(&[]);
-    let made: (MlsMessage, HashReference, Step) = match proposal {
+    let (message, _, step) = match proposal {
         Some(proposal) => {
-            group.state.propose(proposal, Some(env.now), &framing, env.signer, env.rng)?
+            group.state.propose(proposal, &env.judge(), &framing, env.signer, env.rng)?
         }
         None => group.state.propose_update(&framing, env.signer, env.rng)?,
     };
-    let (message, _, step) = made;
     draft.step(&step)?;
-    let outgoing = draft.outgoing(OutgoingKind::Proposal, message.to_bytes()?)?;
+    let outgoing = draft.outgoing(OutgoingKind::Proposal, message)?;
     Ok(draft.finish(Some(step), StagedChange::Keep, outgoing))
 }
 
@@ -175,6 +176,12 @@ pub(super) fn stage(
 pub(super) fn discard(group: &LoadedGroup, number: u64) -> Result<Plan<()>, Error> {
     ensure_staged(group, number)?;
     let mut draft = Draft::new(group);
+    if let Some(staged) = &group.staged {
+        let hash = message_hash(&group.state.settings().suite, &staged.message)?;
+        draft.head.discarded.push(hash);
+        let surplus = draft.head.discarded.len().saturating_sub(DISCARDED);
+        draft.head.discarded.drain(..surplus);
+    }
     draft.head.staged = None;
     draft.batch.delete_prefixes.push(Kind::Staged.of_group(group.state.group_id()));
     Ok(draft.finish(None, StagedChange::Drop, ()))
@@ -207,12 +214,13 @@ fn ensure_staged(group: &LoadedGroup, number: u64) -> Result<(), Misuse> {
 
 fn begin_staged(group: &LoadedGroup, draft: &mut Draft<'_>) -> Result<Confirmation, Error> {
     let staged = group.staged.as_ref().ok_or(Misuse::CommitGone)?;
-    if staged.parent_epoch != group.state.epoch() {
+    if !group.state.is_parent_of(staged) {
         return Err(Misuse::CommitGone.into());
     }
     put_next_epoch(&group.state, &staged.next, &mut draft.batch)?;
     draft.head.staged = None;
     draft.head.epoch = staged.outcome.epoch;
+    draft.head.discarded.clear();
     if staged.outcome.reinit.is_some() {
         draft.head.status = Status::Reinitialized;
     }
@@ -240,10 +248,14 @@ pub(super) fn receive(
         return Ok(draft.finish(None, StagedChange::Confirm, received));
     }
     let message = MlsMessage::read(bytes, &state.settings().context)?;
-    if is_commit(&message)
-        && group.head.last_commit == message_hash(&state.settings().suite, bytes)?
-    {
-        return Ok(Plan::nothing(Received::Own));
+    if is_commit(&message) {
+        let hash = message_hash(&state.settings().suite, bytes)?;
+        if group.head.last_commit == hash {
+            return Ok(Plan::nothing(Received::Own));
+        }
+        if group.head.discarded.contains(&hash) {
+            return Ok(Plan::nothing(Received::Discarded));
+        }
     }
     let now = env.policy.check_received_lifetimes.then_some(env.now);
     let opened = match state.open(message, now) {
@@ -284,6 +296,9 @@ fn receive_proposal(
     opened: OpenedProposal,
     env: &mut Env<'_>,
 ) -> Result<Plan<Received>, Error> {
+    if opened.is_known() {
+        return Ok(Plan::nothing(Received::Duplicate));
+    }
     let mut draft = Draft::new(group);
     let Sender::Member(sender) = opened.sender() else { return Err(Error::Internal) };
     let sender = group.state.member(sender).ok_or(Error::Internal)?;
@@ -316,6 +331,7 @@ fn receive_commit(
         draft.head.status = Status::Removed;
     } else {
         draft.head.epoch = outcome.epoch;
+        draft.head.discarded.clear();
     }
     if outcome.reinit.is_some() {
         draft.head.status = Status::Reinitialized;

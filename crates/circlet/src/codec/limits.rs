@@ -21,6 +21,12 @@ pub struct Limits {
     pub extensions: usize,
     /// The greatest number of proposals waiting for a Commit. Default 16,384.
     pub cached_proposals: usize,
+    /// The greatest number of proposals of one sender that wait for a Commit, so that one member
+    /// can't shut the others' out. Default 1,024.
+    pub cached_proposals_per_sender: usize,
+    /// The greatest length in bytes of all proposals together that wait for a Commit. Default
+    /// 64 MiB.
+    pub cached_proposal_bytes: usize,
     /// The greatest number of pre-shared keys in one Commit. Default 256.
     pub psks: usize,
     /// How many generations a message may be ahead of its sender's ratchet. Default 10,000.
@@ -43,6 +49,8 @@ impl Default for Limits {
             proposals: 65_536,
             extensions: 256,
             cached_proposals: 16_384,
+            cached_proposals_per_sender: 1_024,
+            cached_proposal_bytes: 64 << 20,
             psks: 256,
             generation_jump: 10_000,
             skipped_keys_per_sender: 1_000,

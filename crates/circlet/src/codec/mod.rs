@@ -15,6 +15,7 @@ mod tests;
 
 pub use error::{DecodeError, EncodeError};
 pub use limits::{DecodeContext, Limits};
+pub(crate) use reader::push;
 pub use reader::{Decode, Reader};
 pub use writer::{Encode, Writer};
 

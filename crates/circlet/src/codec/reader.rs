@@ -21,10 +21,17 @@ pub trait Decode: Sized {
 }
 
 /// A bounded cursor over bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reader<'a> {
     rest: &'a [u8],
     context: &'a DecodeContext,
+}
+
+/// The bytes may be secret: a decrypted plaintext, a stored row.
+impl std::fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("bytes_left", &self.rest.len()).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -176,12 +183,15 @@ impl<'a> Reader<'a> {
         mut item: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
         let mut nested = self.nested()?;
+        let length = nested.rest.len();
         let mut items = Vec::new();
         while !nested.is_empty() {
             if items.len() == limit {
                 return Err(DecodeError::TooMany { what, limit });
             }
-            items.push(item(&mut nested)?);
+            let item = item(&mut nested)?;
+            let left = nested.rest.len();
+            push(&mut items, item, length.saturating_sub(left), left);
         }
         Ok(items)
     }
@@ -222,6 +232,21 @@ impl<'a> Reader<'a> {
             count => Err(DecodeError::TrailingBytes { count }),
         }
     }
+}
+
+/// Appends an item that was read from a vector of which so many bytes are `read`, its own included,
+/// and so many are `left`. If there is no room, makes as much as is needed if what is left is like
+/// what was read, which takes the least memory for the many small items of a hostile message; and
+/// in any case enough that growing takes linear time.
+pub(crate) fn push<T>(items: &mut Vec<T>, item: T, read: usize, left: usize) {
+    if items.len() == items.capacity() {
+        let count = items.len().saturating_add(1);
+        let alike = (count as u64).saturating_mul(left as u64) / (read as u64).max(1);
+        // Every item has at least one byte, so that there are no more of them than bytes.
+        let alike = usize::try_from(alike).unwrap_or(left).min(left);
+        items.reserve_exact(alike.max((count / 2).min(left)).saturating_add(1));
+    }
+    items.push(item);
 }
 
 impl Decode for u16 {

@@ -75,6 +75,7 @@ impl GroupState {
             match &item.proposal {
                 Proposal::GroupContextExtensions(new) => {
                     ensure_group_context_extensions(new)?;
+                    self.settings.ensure_extension_count(new)?;
                     let senders = new.external_senders(&self.settings.context)?;
                     items.extend(senders.into_iter().flatten().map(|sender| ReviewItem {
                         credential: sender.credential,

@@ -1,6 +1,6 @@
 use crate::codec::Encode;
 use crate::crypto::{Rng, Secret, Suite};
-use crate::error::{Error, Misuse};
+use crate::error::{Error, Misuse, Refused, Unready};
 use crate::identity::Signer;
 use crate::message::{
     Commit, Content, EncryptedGroupSecrets, GroupSecrets, MlsMessage, Proposal, ProposalOrRef,
@@ -15,7 +15,10 @@ use super::info::sign_group_info;
 use super::path::NewPath;
 use super::process::{Advance, added_nodes};
 use super::step::{Change, NextEpoch};
-use super::{CommitOutcome, Framing, GroupState, Judge, Step};
+use super::{CommitOutcome, Framing, GroupState, Judge, PskSource, Step};
+
+/// Pre-shared keys with their secrets, in the order of a Commit.
+type PskSecrets = Vec<(PreSharedKeyId, Secret)>;
 
 /// What a Commit shall do.
 #[derive(Clone, Debug)]
@@ -55,6 +58,7 @@ impl Default for CommitRequest {
 pub struct StagedCommit {
     pub(crate) message: Vec<u8>,
     pub(crate) parent_epoch: u64,
+    pub(crate) parent_transcript_hash: Vec<u8>,
     pub(crate) next: NextEpoch,
     pub(crate) welcome: Option<Vec<u8>>,
     pub(crate) ratchet_tree: Option<Vec<u8>>,
@@ -99,9 +103,8 @@ impl GroupState {
     /// give it back.
     ///
     /// # Errors
-    /// [`Error::Violation`] if the proposals are not valid together;
-    /// [`Refused::Credential`](crate::Refused::Credential);
-    /// [`Unready::UnknownPsk`](crate::Unready::UnknownPsk); [`Misuse::NotMember`]; the generator
+    /// [`Error::Violation`] if the proposals are not valid together; [`Refused`] if a credential is
+    /// rejected or a limit passed; [`Unready::UnknownPsk`]; [`Misuse::NotMember`]; the generator
     /// or the signer failed.
     pub fn commit(
         &self,
@@ -111,9 +114,11 @@ impl GroupState {
         rng: &mut dyn Rng,
     ) -> Result<(StagedCommit, Step), Error> {
         self.ensure_active()?;
-        let list = self.list_for(&request, judge.now);
-        let mut applied = self.apply_own_list(&list, judge)?;
-        let psks = self.psk_secrets(&applied.psks, judge.psks)?;
+        let list = self.compose(&request, judge)?;
+        let (mut applied, psks) = self.try_list(&list, judge.now, judge.psks)?;
+        for item in &applied.items {
+            item.ask(judge.validator, self.group_id())?;
+        }
         let path = if request.force_path && applied.reinit.is_none() || path_required(&list) {
             let position = self.position(self.own_leaf);
             let suite = &self.settings.suite;
@@ -145,8 +150,9 @@ impl GroupState {
         let reinitialized = applied.reinit.is_some();
         let epoch = advance.into_epoch(suite, tag, applied.tree, private_keys)?;
         let staged = StagedCommit {
-            message: message.to_bytes()?,
+            message: self.sendable(message.to_bytes()?)?,
             parent_epoch: self.epoch(),
+            parent_transcript_hash: self.epoch.context.confirmed_transcript_hash.clone(),
             next: self.next_epoch(epoch, &changed, reinitialized),
             welcome,
             ratchet_tree,
@@ -161,7 +167,7 @@ impl GroupState {
     /// [`Misuse::CommitGone`] if another Commit was first; the staged one is lost then.
     pub fn confirm(&self, staged: StagedCommit) -> Result<(ConfirmedCommit, Step), Error> {
         self.ensure_active()?;
-        if staged.parent_epoch != self.epoch() {
+        if !self.is_parent_of(&staged) {
             return Err(Misuse::CommitGone.into());
         }
         let StagedCommit { next, outcome, welcome, .. } = staged;
@@ -169,36 +175,101 @@ impl GroupState {
         Ok((ConfirmedCommit { outcome, welcome }, step))
     }
 
+    /// Whether a staged Commit was made in this group's present epoch: the epoch's transcript hash
+    /// is in all that the Commit was signed over, and no other epoch has the same.
+    pub(crate) fn is_parent_of(&self, staged: &StagedCommit) -> bool {
+        staged.next.epoch.context.group_id == *self.group_id()
+            && staged.parent_epoch == self.epoch()
+            && staged.parent_transcript_hash
+                == self.epoch.context.confirmed_transcript_hash.as_slice()
+    }
+
     /// The list of a Commit: what waits, then what is given by value.
-    fn list_for(&self, request: &CommitRequest, now: Option<u64>) -> Vec<Resolved> {
-        let mut list = Vec::new();
-        if request.by_reference {
-            list = self
-                .proposals
-                .select(self.own_leaf, &request.by_value, &self.epoch.tree, now);
-        }
-        list.extend(request.by_value.iter().map(|proposal| Resolved {
+    fn compose(&self, request: &CommitRequest, judge: &Judge<'_>) -> Result<Vec<Resolved>, Error> {
+        let by_value = request.by_value.iter().map(|proposal| Resolved {
             sender: Sender::Member(self.own_leaf),
             proposal: proposal.clone(),
             reference: None,
-        }));
-        list
+        });
+        let by_value: Vec<Resolved> = by_value.collect();
+        let mut list = match request.by_reference {
+            true => self.fitting(&request.by_value, &by_value, judge.now, judge.psks)?,
+            false => Vec::new(),
+        };
+        list.extend(by_value);
+        let limit = self.settings.limits().proposals;
+        if list.len() > limit { Err(Refused::Proposals(limit).into()) } else { Ok(list) }
     }
 
-    fn apply_own_list(&self, list: &[Resolved], judge: &Judge<'_>) -> Result<Applied, Error> {
-        check_list(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
-        let applied = self.apply_list(list, judge.now)?;
-        self.ensure_psk_limit(&applied.psks)?;
-        for item in &applied.items {
-            item.ask(judge.validator, self.group_id())?;
+    /// The waiting proposals that are valid together with those given by value. One that is not
+    /// must not keep the others from being committed (section 12.4): which ones those are is found
+    /// by halving. After so many that don't fit, whatever is left has to wait.
+    pub(super) fn fitting(
+        &self,
+        proposals: &[Proposal],
+        by_value: &[Resolved],
+        now: Option<u64>,
+        psks: &dyn PskSource,
+    ) -> Result<Vec<Resolved>, Error> {
+        let tree = &self.epoch.tree;
+        let waiting = self.proposals.select(self.own_leaf, proposals, tree, now);
+        let mut kept = Vec::new();
+        let mut failures = 64;
+        self.fit(&mut kept, waiting, by_value, (now, psks), &mut failures)?;
+        Ok(kept)
+    }
+
+    fn fit(
+        &self,
+        kept: &mut Vec<Resolved>,
+        mut waiting: Vec<Resolved>,
+        by_value: &[Resolved],
+        (now, psks): (Option<u64>, &dyn PskSource),
+        failures: &mut usize,
+    ) -> Result<(), Error> {
+        if waiting.is_empty() || *failures == 0 {
+            return Ok(());
         }
+        let list: Vec<Resolved> = kept.iter().chain(&waiting).chain(by_value).cloned().collect();
+        match self.try_list(&list, now, psks) {
+            Ok(_) => {
+                kept.append(&mut waiting);
+                return Ok(());
+            }
+            Err(Error::Unready(Unready::UnknownPsk(id))) if !psks.is_missing(&id) => {
+                return Err(Unready::UnknownPsk(id).into());
+            }
+            Err(Error::Violation(_) | Error::Refused(_) | Error::Unready(_)) => {}
+            Err(error) => return Err(error),
+        }
+        *failures -= 1;
+        if waiting.len() > 1 {
+            let second = waiting.split_off(waiting.len() / 2);
+            self.fit(kept, waiting, by_value, (now, psks), failures)?;
+            self.fit(kept, second, by_value, (now, psks), failures)?;
+        }
+        Ok(())
+    }
+
+    /// Applies a list as a Commit of this member would, but for the path.
+    fn try_list(
+        &self,
+        list: &[Resolved],
+        now: Option<u64>,
+        psks: &dyn PskSource,
+    ) -> Result<(Applied, PskSecrets), Error> {
+        check_list(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
+        let applied = self.apply_list(list, now)?;
+        self.ensure_psk_limit(&applied.psks)?;
         // V-7.3-07: who sends an Add answers for its lifetime, also where another proposed it.
-        if let Some(now) = judge.now {
+        if let Some(now) = now {
             for (_, key_package) in &applied.added {
                 ensure_lifetime(&key_package.leaf_node, now)?;
             }
         }
-        Ok(applied)
+        applied.check_outcome(&applied.changed(None))?;
+        let secrets = self.psk_secrets(&applied.psks, psks)?;
+        Ok((applied, secrets))
     }
 
     /// Encrypts the path, signs the Commit under the old context and derives the next epoch.
@@ -280,7 +351,7 @@ impl GroupState {
         }
         let cipher_suite = suite.id();
         let welcome = Welcome { cipher_suite, secrets, encrypted_group_info };
-        Ok(Some(MlsMessage::Welcome(welcome).to_bytes()?))
+        Ok(Some(self.sendable(MlsMessage::Welcome(welcome).to_bytes()?)?))
     }
 }
 

@@ -112,6 +112,7 @@ impl GroupState {
             return Err(Misuse::WrongSigner.into());
         }
         ensure_group_context_extensions(&extensions)?;
+        settings.ensure_extension_count(&extensions)?;
         extensions.external_senders(&settings.context)?;
         let required = extensions.required_capabilities(&settings.context)?;
         let requirements =

@@ -10,7 +10,7 @@ use crate::rules::leaf::{
     Requirements, check_leaf, check_membership, ensure_group_context_extensions,
     ensure_group_info_extensions,
 };
-use crate::rules::tree::check_tree;
+use crate::rules::tree::{check_parent_keys, check_tree};
 use crate::schedule::{JoinerSecret, PreSharedKeyId, Psk, ResumptionPskUsage, psk_secret};
 use crate::tree::{ExtensionType, LeafIndex, LeafPosition, NodeIndex, RatchetTree};
 
@@ -217,6 +217,7 @@ fn check_members(
 ) -> Result<(), Error> {
     let suite = &settings.suite;
     check_tree(tree, suite)?;
+    check_parent_keys(tree, suite)?;
     let extensions = &group_info.group_context.extensions;
     ensure_group_context_extensions(extensions)?;
     extensions.external_senders(&settings.context)?;
@@ -266,5 +267,24 @@ fn derive_keys(
         let read = derive_path(suite, tree, &places, path_secret.clone(), violation)?;
         private_keys.extend(read.private_keys);
     }
+    ensure_ancestors_known(tree, own_leaf, own, &private_keys)?;
     Ok(private_keys)
+}
+
+/// The tree invariant (section 4.2) from the joiner's side: it knows the key of every node above
+/// it that does not list it as unmerged. A Welcome that keeps a path secret back would leave the
+/// joiner unable to read a later Commit that is addressed to such a node.
+fn ensure_ancestors_known(
+    tree: &RatchetTree,
+    own_leaf: LeafIndex,
+    own: NodeIndex,
+    known: &BTreeMap<NodeIndex, HpkePrivateKey>,
+) -> Result<(), Violation> {
+    let complete = tree.width().direct_path(own).all(|node| match tree.parent(node) {
+        Some(parent) => {
+            known.contains_key(&node) || parent.unmerged_leaves.binary_search(&own_leaf).is_ok()
+        }
+        None => true,
+    });
+    if complete { Ok(()) } else { Err(Violation::WelcomePathSecret) }
 }

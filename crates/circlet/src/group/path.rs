@@ -217,7 +217,7 @@ fn decrypt(
             |(recipient, ciphertext)| Some((recipient, reader.known.get(&recipient)?, ciphertext)),
         );
     let (recipient, private, ciphertext): (_, _, &HpkeCiphertext) =
-        addressed.ok_or(Error::Internal)?;
+        addressed.ok_or(Violation::PathDecryption)?;
     let public = tree.encryption_key(recipient).ok_or(Error::Internal)?.clone();
     let keys = HpkeKeyPair { private: private.clone(), public };
     // V-7.6-04.

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::codec::{Encode, Limits};
 use crate::crypto::{HashReference, HpkePrivateKey};
 use crate::message::{Proposal, Sender};
 use crate::rules::leaf::ensure_lifetime;
@@ -22,12 +23,23 @@ pub(crate) struct CachedProposal {
 #[derive(Debug, Default)]
 pub(crate) struct ProposalCache {
     by_reference: BTreeMap<HashReference, CachedProposal>,
+    /// How many each member has here.
+    of_members: BTreeMap<LeafIndex, usize>,
+    /// Length of all proposals together.
+    bytes: usize,
     next: u64,
 }
 
 impl ProposalCache {
-    pub(crate) fn len(&self) -> usize {
-        self.by_reference.len()
+    /// Whether one more proposal of this sender is within the limits (V-12.1-02).
+    pub(crate) fn has_room(&self, sender: Sender, proposal: &Proposal, limits: &Limits) -> bool {
+        let of_sender = match sender {
+            Sender::Member(leaf) => self.of_members.get(&leaf).copied().unwrap_or_default(),
+            _ => 0,
+        };
+        self.by_reference.len() < limits.cached_proposals
+            && of_sender < limits.cached_proposals_per_sender
+            && self.bytes.saturating_add(length(proposal)) <= limits.cached_proposal_bytes
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -44,6 +56,10 @@ impl ProposalCache {
 
     pub(crate) fn insert(&mut self, proposal: CachedProposal) {
         self.next = self.next.max(proposal.sequence.saturating_add(1));
+        self.bytes = self.bytes.saturating_add(length(&proposal.proposal));
+        if let Sender::Member(leaf) = proposal.sender {
+            *self.of_members.entry(leaf).or_default() += 1;
+        }
         self.by_reference.insert(proposal.reference.clone(), proposal);
     }
 
@@ -53,6 +69,8 @@ impl ProposalCache {
 
     pub(crate) fn clear(&mut self) {
         self.by_reference.clear();
+        self.of_members.clear();
+        self.bytes = 0;
     }
 
     /// What a Commit of this member takes from the cache beside the proposals that it has by
@@ -99,6 +117,11 @@ impl ProposalCache {
             })
             .collect()
     }
+}
+
+/// The proposal's length in bytes; one that is too long to encode does not come from the wire.
+fn length(proposal: &Proposal) -> usize {
+    proposal.to_bytes().map_or(0, |bytes| bytes.len())
 }
 
 /// What is spoken for while proposals are selected.

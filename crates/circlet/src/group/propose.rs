@@ -1,7 +1,8 @@
+use crate::codec::Encode;
 use crate::crypto::{HashReference, Rng};
 use crate::error::{Error, Misuse, Refused};
 use crate::identity::{CredentialUse, CredentialValidator, Signer};
-use crate::message::{AuthenticatedContent, Content, MlsMessage, Proposal, Sender};
+use crate::message::{AuthenticatedContent, Content, GroupId, Proposal, Sender};
 use crate::rules::Violation;
 use crate::rules::leaf::{
     Requirements, check_key_package, check_leaf, ensure_lifetime, ensure_update_leaf,
@@ -13,12 +14,14 @@ use super::apply::{item_of, replacing};
 use super::open::Verified;
 use super::pending::CachedProposal;
 use super::step::{Change, RatchetUse};
-use super::{Framing, GroupState, ReviewItem, Step};
+use super::{Framing, GroupState, Judge, ReviewItem, Step};
 
 /// A proposal that was authenticated and is valid by itself.
 #[derive(Debug)]
 pub struct OpenedProposal {
+    group: GroupId,
     cached: CachedProposal,
+    known: bool,
     item: Option<ReviewItem>,
     from: u64,
     ratchet: Option<RatchetUse>,
@@ -37,6 +40,13 @@ impl OpenedProposal {
         self.cached.sender
     }
 
+    /// Whether the proposal waits already: the message came again, from whoever carries messages.
+    /// Its place among those that wait stays what it was.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.known
+    }
+
     /// The credential that the application has to judge, if the proposal brings one.
     #[must_use]
     pub fn review_item(&self) -> Option<&ReviewItem> {
@@ -46,8 +56,12 @@ impl OpenedProposal {
     /// Accepts the proposal after its credential was judged: it waits for a Commit.
     pub fn accept(self) -> (HashReference, Step) {
         let reference = self.cached.reference.clone();
-        let change = Change::Proposal(Box::new(self.cached));
-        (reference, Step { from: self.from, ratchet: self.ratchet, change })
+        let Self { group, cached, known, from, ratchet, .. } = self;
+        let change = match known {
+            true => Change::Nothing,
+            false => Change::Proposal(Box::new(cached)),
+        };
+        (reference, Step { group, from, ratchet, change })
     }
 
     /// Asks the validator, then accepts.
@@ -67,23 +81,27 @@ impl OpenedProposal {
 }
 
 impl GroupState {
-    /// Proposes a change to the group (section 12.1). `now` is the time in seconds since the Unix
-    /// epoch, against which the lifetime of an added key package is held.
+    /// Proposes a change to the group (section 12.1): an encoded MLSMessage. The judge says whether an added credential is
+    /// accepted and its key package in time.
     ///
     /// # Errors
-    /// [`Error::Violation`] if the proposal is not valid by itself; [`Misuse::NotMember`]; the
+    /// [`Error::Violation`] if the proposal is not valid by itself; [`Refused::Credential`]; [`Misuse::NotMember`]; the
     /// generator or the signer failed. An own Update is made by [`Self::propose_update`].
     pub fn propose(
         &self,
         proposal: Proposal,
-        now: Option<u64>,
+        judge: &Judge<'_>,
         framing: &Framing,
         signer: &dyn Signer,
         rng: &mut dyn Rng,
-    ) -> Result<(MlsMessage, HashReference, Step), Error> {
+    ) -> Result<(Vec<u8>, HashReference, Step), Error> {
+        self.ensure_active()?;
         // V-7.3-07.
-        if let (Proposal::Add(key_package), Some(now)) = (&proposal, now) {
+        if let (Proposal::Add(key_package), Some(now)) = (&proposal, judge.now) {
             ensure_lifetime(&key_package.leaf_node, now)?;
+        }
+        if let Some(item) = self.item_of_proposal(&proposal, self.own_leaf) {
+            item.ask(judge.validator, self.group_id())?;
         }
         self.propose_with(proposal, None, framing, signer, rng)
     }
@@ -97,7 +115,7 @@ impl GroupState {
         framing: &Framing,
         signer: &dyn Signer,
         rng: &mut dyn Rng,
-    ) -> Result<(MlsMessage, HashReference, Step), Error> {
+    ) -> Result<(Vec<u8>, HashReference, Step), Error> {
         let old = self.epoch.tree.leaf(self.own_leaf).ok_or(Error::Internal)?;
         let keys = self.settings.suite.generate_key_pair(rng)?;
         let content = LeafNodeContent {
@@ -116,14 +134,14 @@ impl GroupState {
         framing: &Framing,
         signer: &dyn Signer,
         rng: &mut dyn Rng,
-    ) -> Result<(MlsMessage, HashReference, Step), Error> {
+    ) -> Result<(Vec<u8>, HashReference, Step), Error> {
         self.ensure_active()?;
         let sender = Sender::Member(self.own_leaf);
         if matches!(proposal, Proposal::Update(_)) && leaf_key.is_none() {
             return Err(Misuse::NoSuchMember.into());
         }
         self.check_alone(&proposal, sender)?;
-        self.ensure_cache_has_room()?;
+        self.ensure_cache_has_room(sender, &proposal)?;
         let signed = self.sign_content(Content::Proposal(proposal.clone()), framing, signer)?;
         let reference = signed.reference(&self.settings.suite)?;
         let (message, ratchet) = self.protect(signed, framing.padding, rng)?;
@@ -135,7 +153,7 @@ impl GroupState {
             leaf_key,
         };
         let step = self.step(ratchet, Change::Proposal(Box::new(cached)));
-        Ok((message, reference, step))
+        Ok((self.sendable(message.to_bytes()?)?, reference, step))
     }
 
     pub(super) fn open_proposal(
@@ -143,12 +161,16 @@ impl GroupState {
         verified: Verified,
         now: Option<u64>,
     ) -> Result<OpenedProposal, Error> {
+        self.ensure_active()?;
         let sender = verified.sender();
         let (content, ratchet) = verified.into_parts();
-        self.ensure_cache_has_room()?;
         let reference = content.reference(&self.settings.suite)?;
         let AuthenticatedContent { content, .. } = content;
         let Content::Proposal(proposal) = content.content else { return Err(Error::Internal) };
+        let known = self.proposals.find(&reference).is_some();
+        if !known {
+            self.ensure_cache_has_room(content.sender, &proposal)?;
+        }
         self.check_alone(&proposal, content.sender)?;
         if let (Proposal::Add(key_package), Some(now)) = (&proposal, now) {
             ensure_lifetime(&key_package.leaf_node, now)?;
@@ -161,7 +183,8 @@ impl GroupState {
             proposal,
             leaf_key: None,
         };
-        Ok(OpenedProposal { cached, item, from: self.version, ratchet })
+        let group = self.group_id().clone();
+        Ok(OpenedProposal { group, cached, known, item, from: self.version, ratchet })
     }
 
     /// What can be said of a proposal without the list that it will be in: the group's extensions
@@ -184,6 +207,7 @@ impl GroupState {
             }
             (Proposal::GroupContextExtensions(new), _) => {
                 crate::rules::leaf::ensure_group_context_extensions(new)?;
+                self.settings.ensure_extension_count(new)?;
                 new.required_capabilities(&self.settings.context)?;
                 new.external_senders(&self.settings.context)?;
             }
@@ -203,8 +227,8 @@ impl GroupState {
         }
     }
 
-    fn ensure_cache_has_room(&self) -> Result<(), Refused> {
-        let limit = self.settings.limits().cached_proposals;
-        if self.proposals.len() < limit { Ok(()) } else { Err(Refused::CachedProposals(limit)) }
+    fn ensure_cache_has_room(&self, sender: Sender, proposal: &Proposal) -> Result<(), Refused> {
+        let room = self.proposals.has_room(sender, proposal, self.settings.limits());
+        if room { Ok(()) } else { Err(Refused::CachedProposals) }
     }
 }

@@ -1,6 +1,6 @@
 use crate::codec::Encode;
 use crate::crypto::{Rng, Secret, Suite};
-use crate::error::{Error, Misuse};
+use crate::error::{Error, Misuse, Refused};
 use crate::identity::{Signer, sign_with_label};
 use crate::message::{
     AuthenticatedContent, Content, ContentType, FramedContent, FramedContentAuthData, MlsMessage,
@@ -9,7 +9,7 @@ use crate::message::{
 use crate::schedule::{MessageKey, RatchetError, RatchetKind, SkippedStep};
 
 use super::step::{Change, RatchetUse};
-use super::{GroupState, Member, Step};
+use super::{GroupState, Member, PskSource, Step};
 
 /// How proposals and commits travel (RFC 9420 section 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,11 +72,11 @@ impl Padding {
 }
 
 impl GroupState {
-    /// Encrypts application data to the group (section 15).
+    /// Encrypts application data to the group (section 15): an encoded MLSMessage.
     ///
     /// # Errors
     /// [`Misuse::ProposalsPending`] while valid proposals wait for a Commit (section 12.4), unless
-    /// `despite_proposals`; [`Misuse::NotMember`]; the generator or the signer failed.
+    /// `despite_proposals`; [`Misuse::NotMember`]; [`Refused::MessageTooLong`]; the generator or the signer failed.
     pub fn send(
         &self,
         data: &[u8],
@@ -84,15 +84,24 @@ impl GroupState {
         despite_proposals: bool,
         signer: &dyn Signer,
         rng: &mut dyn Rng,
-    ) -> Result<(MlsMessage, Step), Error> {
+    ) -> Result<(Vec<u8>, Step), Error> {
         self.ensure_active()?;
-        if !despite_proposals && self.has_pending_proposals() {
+        if !despite_proposals && !self.fitting(&[], &[], None, &AnyPsk)?.is_empty() {
             return Err(Misuse::ProposalsPending.into());
         }
         let content = Content::Application(data.to_vec());
         let signed = self.sign_content(content, framing, signer)?;
         let (message, ratchet) = self.protect(signed, framing.padding, rng)?;
-        Ok((message, self.step(ratchet, Change::Nothing)))
+        Ok((self.sendable(message.to_bytes()?)?, self.step(ratchet, Change::Nothing)))
+    }
+
+    /// Nothing is sent that this client itself would refuse to read for its length.
+    pub(super) fn sendable(&self, bytes: Vec<u8>) -> Result<Vec<u8>, Refused> {
+        let (limit, actual) = (self.settings.limits().message_bytes, bytes.len());
+        match actual <= limit {
+            true => Ok(bytes),
+            false => Err(Refused::MessageTooLong { limit, actual }),
+        }
     }
 
     /// Frames and signs a content of this member (section 6.1); a Commit gets its confirmation
@@ -194,6 +203,19 @@ impl GroupState {
         };
         let skipped = SkippedStep::default();
         Ok((message, RatchetUse { epoch, tree: tree_step, skipped }))
+    }
+}
+
+/// Has every pre-shared key, for asking whether proposals would be valid if it had.
+struct AnyPsk;
+
+impl PskSource for AnyPsk {
+    fn external(&self, _: &[u8]) -> Option<Secret> {
+        Some(Secret::new(&[]))
+    }
+
+    fn resumption(&self, _: &[u8], _: u64) -> Option<Secret> {
+        Some(Secret::new(&[]))
     }
 }
 

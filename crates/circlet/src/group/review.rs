@@ -16,6 +16,13 @@ pub trait PskSource {
         let _ = (group_id, epoch);
         None
     }
+
+    /// Whether this external key, which was not found, is known not to be there. A source that
+    /// loads keys as they are asked for says no until it has looked.
+    fn is_missing(&self, psk_id: &[u8]) -> bool {
+        let _ = psk_id;
+        true
+    }
 }
 
 /// No pre-shared keys.

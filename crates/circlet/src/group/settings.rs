@@ -2,6 +2,8 @@ use std::sync::Arc;
 
 use crate::codec::{DecodeContext, Limits};
 use crate::crypto::Suite;
+use crate::error::Refused;
+use crate::tree::Extensions;
 
 /// What a group is computed with: its cipher suite, the limits and the registered types. Cheap to
 /// clone.
@@ -18,6 +20,12 @@ impl Settings {
     #[must_use]
     pub fn new(suite: Suite) -> Self {
         Self { suite, context: Arc::default() }
+    }
+
+    /// Nothing is sent that others with the same limits could not read.
+    pub(super) fn ensure_extension_count(&self, extensions: &Extensions) -> Result<(), Refused> {
+        let limit = self.limits().extensions;
+        if extensions.len() <= limit { Ok(()) } else { Err(Refused::Extensions(limit)) }
     }
 
     /// The limits.

@@ -137,6 +137,9 @@ impl GroupState {
     /// The member at a leaf in an epoch: the present one, or one whose keys are still kept.
     #[must_use]
     pub fn member_in(&self, leaf_index: LeafIndex, epoch: u64) -> Option<Member> {
+        if epoch != self.epoch() && self.past_epoch(epoch).is_none() {
+            return None;
+        }
         match self.former.owner(leaf_index, epoch) {
             Owner::Former(former) => former.map(|former| Member {
                 leaf_index,
@@ -197,7 +200,7 @@ impl GroupState {
     }
 
     pub(super) fn step(&self, ratchet: Option<RatchetUse>, change: Change) -> Step {
-        Step { from: self.version, ratchet, change }
+        Step { group: self.group_id().clone(), from: self.version, ratchet, change }
     }
 
     /// Goes on to the next value.
@@ -206,7 +209,7 @@ impl GroupState {
     /// [`Misuse::Stale`] if another step was applied since this one was computed; nothing has
     /// changed then.
     pub fn apply(&mut self, step: Step) -> Result<(), Misuse> {
-        if step.from != self.version {
+        if step.from != self.version || step.group != *self.group_id() {
             return Err(Misuse::Stale);
         }
         self.version += 1;

@@ -1,3 +1,4 @@
+use crate::message::GroupId;
 use crate::schedule::{SecretTreeStep, SkippedStep};
 use crate::tree::{LeafIndex, NodeIndex, StoredNode};
 
@@ -8,6 +9,8 @@ use super::{CachedProposal, EpochState, FormerMember};
 #[derive(Debug)]
 #[must_use = "the state goes on only when the step is applied"]
 pub struct Step {
+    /// The group.
+    pub(crate) group: GroupId,
     /// The version of the state that this was computed from.
     pub(crate) from: u64,
     /// The message key that was used.

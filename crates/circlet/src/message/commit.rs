@@ -1,7 +1,7 @@
 use super::ProposalOrRef;
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use crate::crypto::{HpkeCiphertext, HpkePublicKey};
-use crate::tree::LeafNode;
+use crate::tree::{LeafNode, TreeWidth};
 
 /// Applies proposals and begins the next epoch (RFC 9420 section 12.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,15 @@ impl Encode for UpdatePath {
 
 impl Decode for UpdatePath {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { leaf_node: LeafNode::decode(reader)?, nodes: reader.vector()? })
+        Ok(Self {
+            leaf_node: LeafNode::decode(reader)?,
+            // No leaf has more nodes above it than a tree can be deep.
+            nodes: reader.vector_with(
+                TreeWidth::MAX_DEPTH.into(),
+                "path nodes",
+                UpdatePathNode::decode,
+            )?,
+        })
     }
 }
 
@@ -72,7 +80,11 @@ impl Decode for UpdatePathNode {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             encryption_key: HpkePublicKey::decode(reader)?,
-            encrypted_path_secret: reader.vector()?,
+            encrypted_path_secret: reader.vector_with(
+                reader.limits().leaves as usize,
+                "ciphertexts",
+                HpkeCiphertext::decode,
+            )?,
         })
     }
 }

@@ -85,7 +85,11 @@ impl Decode for Welcome {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             cipher_suite: CipherSuite::decode(reader)?,
-            secrets: reader.vector()?,
+            secrets: reader.vector_with(
+                reader.limits().leaves as usize,
+                "new members",
+                EncryptedGroupSecrets::decode,
+            )?,
             encrypted_group_info: reader.opaque()?.to_vec(),
         })
     }

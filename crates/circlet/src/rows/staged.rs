@@ -22,6 +22,7 @@ pub(crate) fn put_staged(
     put(batch, Kind::Staged.row(group), |writer| {
         writer.opaque(&staged.message);
         writer.u64(staged.parent_epoch);
+        writer.opaque(&staged.parent_transcript_hash);
         write_optional(staged.welcome.as_deref(), writer);
         write_optional(staged.ratchet_tree.as_deref(), writer);
         write_outcome(&staged.outcome, writer);
@@ -46,6 +47,7 @@ pub(super) fn read_staged(
     struct Parts {
         message: Vec<u8>,
         parent_epoch: u64,
+        parent_transcript_hash: Vec<u8>,
         welcome: Option<Vec<u8>>,
         ratchet_tree: Option<Vec<u8>>,
         outcome: CommitOutcome,
@@ -55,6 +57,7 @@ pub(super) fn read_staged(
         Ok(Parts {
             message: reader.opaque()?.to_vec(),
             parent_epoch: reader.u64()?,
+            parent_transcript_hash: reader.opaque()?.to_vec(),
             welcome: reader.optional()?,
             ratchet_tree: reader.optional()?,
             outcome: read_outcome(reader)?,
@@ -64,6 +67,7 @@ pub(super) fn read_staged(
     Ok(StagedCommit {
         message: parts.message,
         parent_epoch: parts.parent_epoch,
+        parent_transcript_hash: parts.parent_transcript_hash,
         next: parts.next.into_next(present)?,
         welcome: parts.welcome,
         ratchet_tree: parts.ratchet_tree,

@@ -24,6 +24,8 @@ pub(crate) struct Head {
     pub(crate) staged: Option<u64>,
     /// The hash of this client's last Commit that took effect, so that its echo is known.
     pub(crate) last_commit: Vec<u8>,
+    /// The hashes of the Commits of the present epoch that this client has discarded.
+    pub(crate) discarded: Vec<Vec<u8>>,
 }
 
 impl Head {
@@ -47,6 +49,7 @@ impl Head {
                 }
             }
             writer.opaque(&self.last_commit);
+            writer.vector(&self.discarded);
         })
     }
 
@@ -75,6 +78,7 @@ impl Head {
                     other => return Err(DecodeError::InvalidPresence(other)),
                 },
                 last_commit: reader.opaque()?.to_vec(),
+                discarded: reader.vector()?,
             })
         })
     }

@@ -5,8 +5,8 @@ use super::tree::{check_encryption_keys, check_signature_keys};
 use crate::crypto::Suite;
 use crate::message::KeyPackage;
 use crate::tree::{
-    Extension, ExtensionType, Extensions, LeafNode, LeafNodeSource, LeafPosition, MLS10,
-    RatchetTree, RequiredCapabilities,
+    CapabilitySet, Extension, ExtensionType, Extensions, LeafNode, LeafNodeSource, LeafPosition,
+    MLS10, RatchetTree, RequiredCapabilities,
 };
 
 /// What a group demands of each leaf: its suite and its extensions after the Commit.
@@ -25,14 +25,15 @@ pub(crate) fn check_leaf(
     requirements: Requirements<'_>,
 ) -> Result<(), Violation> {
     let suite = requirements.suite;
+    let capabilities = CapabilitySet::new(&leaf.capabilities);
     ensure_keys_are_of_the_suite(leaf, suite)?;
     ensure_leaf_signature(leaf, suite, position)?;
     ensure_suite_is_in_capabilities(leaf, suite)?;
     ensure_credential_is_in_capabilities(leaf)?;
-    ensure_extensions_are_in_capabilities(leaf)?;
+    ensure_extensions_are_in_capabilities(leaf, &capabilities)?;
     ensure_extension_places(&leaf.extensions, LEAF)?;
-    ensure_required_capabilities(leaf, requirements.required)?;
-    ensure_group_extensions_are_supported(leaf, requirements.extensions)
+    ensure_required_capabilities(&capabilities, requirements.required)?;
+    ensure_group_extensions_are_supported(&capabilities, requirements.extensions)
 }
 
 /// V-5.1.1-01 and V-5.1.1-02: public keys are encoded as the suite's algorithms demand.
@@ -65,19 +66,20 @@ fn ensure_credential_is_in_capabilities(leaf: &LeafNode) -> Result<(), Violation
 }
 
 /// V-7.3-09: every extension of the leaf is one that the member supports.
-fn ensure_extensions_are_in_capabilities(leaf: &LeafNode) -> Result<(), Violation> {
-    let supported =
-        |extension: &Extension| leaf.capabilities.has_extension(extension.extension_type);
+fn ensure_extensions_are_in_capabilities(
+    leaf: &LeafNode,
+    capabilities: &CapabilitySet,
+) -> Result<(), Violation> {
+    let supported = |extension: &Extension| capabilities.has_extension(extension.extension_type);
     ensure(leaf.extensions.iter().all(supported), Violation::LeafExtensionNotInCapabilities)
 }
 
 /// V-7.3-03 and V-7.3-04: the member supports what the group requires; default types always.
 fn ensure_required_capabilities(
-    leaf: &LeafNode,
+    capabilities: &CapabilitySet,
     required: Option<&RequiredCapabilities>,
 ) -> Result<(), Violation> {
     let Some(required) = required else { return Ok(()) };
-    let capabilities = &leaf.capabilities;
     let met = required.extension_types.iter().all(|kind| capabilities.has_extension(*kind))
         && required.proposal_types.iter().all(|kind| capabilities.has_proposal(*kind))
         && required.credential_types.iter().all(|kind| capabilities.has_credential(*kind));
@@ -86,11 +88,10 @@ fn ensure_required_capabilities(
 
 /// V-13.0-07: the member supports every extension of the group.
 fn ensure_group_extensions_are_supported(
-    leaf: &LeafNode,
+    capabilities: &CapabilitySet,
     extensions: &Extensions,
 ) -> Result<(), Violation> {
-    let supported =
-        |extension: &Extension| leaf.capabilities.has_extension(extension.extension_type);
+    let supported = |extension: &Extension| capabilities.has_extension(extension.extension_type);
     ensure(extensions.iter().all(supported), Violation::GroupContextExtensionSupport)
 }
 

@@ -27,6 +27,16 @@ pub(crate) fn check_tree(tree: &RatchetTree, suite: &Suite) -> Result<(), TreeEr
     Ok(())
 }
 
+/// V-7.1-02: the keys of all parents are valid for the KEM. Those of the leaves are checked with
+/// the leaves.
+pub(crate) fn check_parent_keys(tree: &RatchetTree, suite: &Suite) -> Result<(), Violation> {
+    let valid = |parent: &ParentNode| suite.check_public_key(&parent.encryption_key).is_ok();
+    match tree.parents().all(|(_, parent)| valid(parent)) {
+        true => Ok(()),
+        false => Err(Violation::InvalidHpkeKey),
+    }
+}
+
 /// V-12.2-16 and V-12.4.3.1-17: no two leaves have the same encryption key, and no parent has one
 /// that is elsewhere in the tree. O(1) for a valid tree.
 pub(crate) fn check_encryption_keys(tree: &RatchetTree) -> Result<(), Violation> {

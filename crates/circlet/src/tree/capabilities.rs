@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::{ExtensionType, ProposalType};
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use crate::crypto::CipherSuite;
@@ -37,6 +39,37 @@ impl Capabilities {
     /// Whether credentials of this type can be used.
     #[must_use]
     pub fn has_credential(&self, credential_type: CredentialType) -> bool {
+        self.credentials.contains(&credential_type)
+    }
+}
+
+/// [`Capabilities`] to be asked often: both sides of a comparison may come from strangers, and a
+/// scan for each entry would take quadratic time.
+#[derive(Debug)]
+pub(crate) struct CapabilitySet {
+    extensions: BTreeSet<ExtensionType>,
+    proposals: BTreeSet<ProposalType>,
+    credentials: BTreeSet<CredentialType>,
+}
+
+impl CapabilitySet {
+    pub(crate) fn new(capabilities: &Capabilities) -> Self {
+        Self {
+            extensions: capabilities.extensions.iter().copied().collect(),
+            proposals: capabilities.proposals.iter().copied().collect(),
+            credentials: capabilities.credentials.iter().copied().collect(),
+        }
+    }
+
+    pub(crate) fn has_extension(&self, extension_type: ExtensionType) -> bool {
+        extension_type.is_default() || self.extensions.contains(&extension_type)
+    }
+
+    pub(crate) fn has_proposal(&self, proposal_type: ProposalType) -> bool {
+        proposal_type.is_default() || self.proposals.contains(&proposal_type)
+    }
+
+    pub(crate) fn has_credential(&self, credential_type: CredentialType) -> bool {
         self.credentials.contains(&credential_type)
     }
 }

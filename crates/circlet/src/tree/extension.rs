@@ -98,13 +98,20 @@ impl Extensions {
         }
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The required_capabilities extension (section 11.1), if there is one.
+    /// The required_capabilities extension (section 11.1), if there is one: each type once, in
+    /// ascending order.
     ///
     /// # Errors
     /// Its data is malformed.
@@ -112,7 +119,9 @@ impl Extensions {
         &self,
         context: &DecodeContext,
     ) -> Result<Option<RequiredCapabilities>, DecodeError> {
-        self.read(ExtensionType::REQUIRED_CAPABILITIES, context)
+        let required: Option<RequiredCapabilities> =
+            self.read(ExtensionType::REQUIRED_CAPABILITIES, context)?;
+        Ok(required.map(RequiredCapabilities::distinct))
     }
 
     /// The external_senders extension (section 12.1.8.1), if there is one.
@@ -156,6 +165,19 @@ pub struct RequiredCapabilities {
     pub proposal_types: Vec<ProposalType>,
     /// Credential types.
     pub credential_types: Vec<CredentialType>,
+}
+
+impl RequiredCapabilities {
+    /// Each type once: every leaf is held against all of them.
+    fn distinct(mut self) -> Self {
+        self.extension_types.sort_unstable();
+        self.extension_types.dedup();
+        self.proposal_types.sort_unstable();
+        self.proposal_types.dedup();
+        self.credential_types.sort_unstable();
+        self.credential_types.dedup();
+        self
+    }
 }
 
 /// One entry of the external_senders extension (RFC 9420 section 12.1.8.1).

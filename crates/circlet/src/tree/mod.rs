@@ -20,6 +20,7 @@ mod wire;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use capabilities::CapabilitySet;
 pub use capabilities::{Capabilities, MLS10};
 pub use error::TreeError;
 pub use extension::{

@@ -3,7 +3,7 @@
 use super::stored::{StoredContent, StoredNode};
 use super::subtree::{Place, Subtree};
 use super::{LeafNode, NodeIndex, ParentNode, RatchetTree, TreeError, TreeWidth};
-use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
+use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer, push};
 use crate::violation::Violation;
 
 const LEAF: u8 = 1;
@@ -29,7 +29,8 @@ impl RatchetTree {
         }
         let limit = context.limits.leaves;
         let width = TreeWidth::for_leaves(count / 2 + 1).filter(|width| width.leaves() <= limit);
-        Self::build(width.ok_or(TreeError::TooManyLeaves { limit })?, nodes)
+        let width = width.ok_or(TreeError::TooManyLeaves { limit })?;
+        Self::build(width, nodes.into_iter().map(|(index, node)| (index, node.unhashed())))
     }
 }
 
@@ -43,19 +44,21 @@ impl Encode for RatchetTree {
     }
 }
 
-type Nodes = Vec<(NodeIndex, StoredNode)>;
+type Nodes = Vec<(NodeIndex, Node)>;
 
 /// The nodes that are not blank, and the number of all.
 fn read_nodes(mut reader: Reader<'_>) -> Result<(Nodes, u32), TreeError> {
     let limit = reader.limits().leaves.saturating_mul(2);
+    let length = reader.rest().len();
     let mut nodes = Vec::new();
     let mut count = 0;
     while !reader.is_empty() {
         if count == limit {
             return Err(TreeError::TooManyLeaves { limit: limit / 2 });
         }
-        if let Some(Node(content)) = reader.optional()? {
-            nodes.push((NodeIndex(count), StoredNode { content, tree_hash: None }));
+        if let Some(node) = reader.optional()? {
+            let left = reader.rest().len();
+            push(&mut nodes, (NodeIndex(count), node), length.saturating_sub(left), left);
         }
         count += 1;
     }
@@ -89,14 +92,27 @@ fn write_node(node_type: u8, node: &impl Encode, blanks: &mut u32, writer: &mut 
     node.encode(writer);
 }
 
-/// `Node`.
-struct Node(StoredContent);
+/// `Node`. Small, since a list of them is held while the tree is built.
+enum Node {
+    Leaf(LeafNode),
+    Parent(Box<ParentNode>),
+}
+
+impl Node {
+    fn unhashed(self) -> StoredNode {
+        let content = match self {
+            Self::Leaf(leaf) => StoredContent::Leaf(leaf),
+            Self::Parent(parent) => StoredContent::Parent(Some(*parent)),
+        };
+        StoredNode { content, tree_hash: None }
+    }
+}
 
 impl Decode for Node {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.u8()? {
-            LEAF => LeafNode::decode(reader).map(StoredContent::Leaf).map(Self),
-            PARENT => ParentNode::decode(reader).map(Some).map(StoredContent::Parent).map(Self),
+            LEAF => LeafNode::decode(reader).map(Self::Leaf),
+            PARENT => ParentNode::decode(reader).map(Box::new).map(Self::Parent),
             other => Err(DecodeError::UnknownValue { kind: "NodeType", value: other.into() }),
         }
     }

@@ -1,4 +1,8 @@
 mod conversation;
+mod hostile;
+mod made_up_suite;
+mod scale;
+mod secrets;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -115,7 +119,7 @@ impl Actor {
         let (message, step) =
             state.send(data, &framing, false, &self.signer, &mut self.rng).unwrap();
         self.apply(step);
-        message.to_bytes().unwrap()
+        message
     }
 
     pub(super) fn commit(&mut self, request: CommitRequest) -> Result<Vec<u8>, Error> {
@@ -157,10 +161,11 @@ impl Actor {
 
     pub(super) fn propose(&mut self, proposal: Proposal, framing: &Framing) -> Vec<u8> {
         let state = self.state.as_ref().unwrap();
+        let judge = Judge { validator: &BasicValidator, psks: &self.psks, now: Some(NOW) };
         let (message, _, step) =
-            state.propose(proposal, framing, &self.signer, &mut self.rng).unwrap();
+            state.propose(proposal, &judge, framing, &self.signer, &mut self.rng).unwrap();
         self.apply(step);
-        message.to_bytes().unwrap()
+        message
     }
 
     pub(super) fn propose_update(&mut self, framing: &Framing) -> Vec<u8> {
@@ -168,7 +173,7 @@ impl Actor {
         let (message, _, step) =
             state.propose_update(framing, &self.signer, &mut self.rng).unwrap();
         self.apply(step);
-        message.to_bytes().unwrap()
+        message
     }
 
     pub(super) fn receive(&mut self, message: &[u8]) -> Result<Heard, Error> {

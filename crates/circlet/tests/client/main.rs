@@ -1,0 +1,24 @@
+//! Clients in conversation: over crashes, failing stores and shared ones.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails so"
+)]
+
+#[path = "../crypto_support/mod.rs"]
+mod crypto_support;
+
+mod app;
+mod commits;
+mod conversation;
+mod crash;
+mod faults;
+mod golden;
+mod harness;
+mod late;
+mod script;
+mod shared;
+mod threads;
