@@ -95,7 +95,7 @@ impl Insider {
         let mut messages = Vec::new();
         let judge = Judge { validator: &BasicValidator, psks: &NoPsks, now: Some(NOW) };
         for proposal in [add.clone(), remove.clone()] {
-            let made = self.state.propose(proposal, &framing, &judge, signer, &mut rng);
+            let made = self.state.propose(proposal, &judge, &framing, signer, &mut rng);
             messages.push(made.unwrap().0);
         }
         messages.push(self.state.propose_update(&framing, signer, &mut rng).unwrap().0);
@@ -106,13 +106,12 @@ impl Insider {
             let framing = framing.clone();
             let request = CommitRequest { by_value, force_path, framing, ..Default::default() };
             if let Ok((staged, _)) = self.state.commit(request, &judge, signer, &mut rng) {
-                let message = MlsMessage::read(staged.message(), &self.settings.context);
-                messages.push(message.unwrap());
+                messages.push(staged.message().to_vec());
             }
         }
         let head = self.head().len();
-        let body = |message: MlsMessage| match message {
-            MlsMessage::Public(message) => message.content.to_bytes().unwrap().split_off(head),
+        let body = |message: Vec<u8>| match MlsMessage::read(&message, &self.settings.context) {
+            Ok(MlsMessage::Public(message)) => message.content.to_bytes().unwrap().split_off(head),
             other => panic!("not public: {other:?}"),
         };
         messages.into_iter().map(body).collect()

@@ -57,6 +57,7 @@ pub(crate) fn load_group(
         })
         .collect::<Result<Vec<_>, Error>>()?;
     let tree = RatchetTree::restore(epoch.width, nodes).map_err(damaged)?;
+    ensure_coherent(&head, &epoch.context, &tree, group)?;
     let mut secrets = load_secrets(storage, group, &context)?;
     let secret_tree = secrets.take(head.epoch, epoch.width);
     let past = load_past(storage, group, &context, &mut secrets)?;
@@ -79,6 +80,20 @@ pub(crate) fn load_group(
         None => None,
     };
     Ok(LoadedGroup { head, revision, state, staged })
+}
+
+/// Rows that were written together belong together.
+fn ensure_coherent(
+    head: &Head,
+    context: &GroupContext,
+    tree: &RatchetTree,
+    group: &GroupId,
+) -> Result<(), Error> {
+    let coherent = context.group_id == *group
+        && context.epoch == head.epoch
+        && context.cipher_suite == head.cipher_suite
+        && tree.leaf(head.own_leaf).is_some();
+    if coherent { Ok(()) } else { Err(unreadable()) }
 }
 
 /// The secret trees of all epochs.
