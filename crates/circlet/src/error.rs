@@ -114,6 +114,9 @@ pub enum Refused {
     /// bytes.
     #[error("too many proposals wait for a Commit")]
     CachedProposals,
+    /// A group id is longer than the limit allows.
+    #[error("a group id of more than {0} bytes")]
+    GroupId(usize),
     /// What would be sent is over a limit that others may have too: they could not read it.
     #[error("a message of {actual} bytes is over the limit of {limit}")]
     MessageTooLong {
@@ -152,9 +155,12 @@ pub enum Misuse {
     /// A Commit is staged already: confirm or discard it first.
     #[error("a Commit is staged already")]
     CommitStaged,
-    /// No such Commit is staged: it was confirmed, discarded or overtaken.
+    /// No such Commit is staged: it was discarded, or another Commit was first.
     #[error("the staged Commit is gone")]
     CommitGone,
+    /// The Commit took effect before: it was confirmed, or its echo was received.
+    #[error("the Commit was confirmed before")]
+    CommitConfirmed,
     /// Valid proposals wait: they must be committed before application data is sent (RFC 9420
     /// section 12.4).
     #[error("proposals wait for a Commit")]

@@ -47,6 +47,7 @@ macro_rules! violations {
 }
 
 violations! {
+    MalformedExtension "V-2.0-03" "2" "the data of an extension of the RFC is malformed";
     InvalidHpkeKey "V-5.1.1-01" "5.1.1" "a public key for encryption is not one of the cipher suite";
     InvalidSignatureKey "V-5.1.1-02" "5.1.1" "a public key for signatures is not one of the cipher suite";
 

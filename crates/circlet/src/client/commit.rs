@@ -167,7 +167,12 @@ impl PendingCommit {
         let id = DeliveryId::outgoing(group.id(), number);
         Self {
             group: group.clone(),
-            message: Outgoing::new(id, OutgoingKind::Commit, staged.message().to_vec()),
+            message: Outgoing::new(
+                id,
+                staged.parent_epoch,
+                OutgoingKind::Commit,
+                staged.message().to_vec(),
+            ),
             ratchet_tree: staged.ratchet_tree().map(<[u8]>::to_vec),
         }
     }
@@ -188,12 +193,15 @@ impl PendingCommit {
     /// released (RFC 9420 section 14).
     ///
     /// # Errors
-    /// [`Misuse::CommitGone`] if it was confirmed or discarded, or another Commit was first; the
-    /// store failed.
+    /// [`Misuse::CommitConfirmed`] if it took effect before, such as by its echo: its Welcome is
+    /// among [`Client::unsent`](super::Client::unsent). [`Misuse::CommitGone`] if it was discarded,
+    /// or another Commit was first. The store failed.
     pub fn confirm(self) -> Result<Confirmed, Error> {
         let number = self.message.id().number();
-        let (outcome, welcome) =
-            self.group.inner().run(self.group.id(), |group, _| plan::confirm(group, number))?;
+        let (outcome, welcome) = self
+            .group
+            .inner()
+            .run(self.group.id(), |group, _| plan::confirm(group, number, &self.message))?;
         Ok(Confirmed { outcome, welcome })
     }
 

@@ -12,8 +12,8 @@ use crate::group::{
 use crate::identity::{Credential, CredentialValidator, SigningKey};
 use crate::message::{GroupId, Welcome};
 use crate::rows::{
-    Head, Kind, LoadedGroup, StoredKeyPackage, key_package_key, load_group, psk_key, put_new_group,
-    read, staged_message,
+    Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, key_package_key, load_group, psk_key,
+    put_new_group, read, staged_message,
 };
 use crate::storage::{Batch, Key, Precondition, Prefix, Storage, StorageError};
 
@@ -201,12 +201,15 @@ impl Inner {
         head.put(id, &mut batch)?;
         group.revision = self.storage.apply(batch)?;
         group.head = head;
+        if matches!(staged, StagedChange::Drop) {
+            // First, so that the next epoch does not share its indexes with a dead one.
+            group.staged = None;
+        }
         if let Some(step) = step {
             group.state.apply(step)?;
         }
         match staged {
-            StagedChange::Keep => {}
-            StagedChange::Drop => group.staged = None,
+            StagedChange::Keep | StagedChange::Drop => {}
             StagedChange::Set(staged) => group.staged = Some(*staged),
             StagedChange::Confirm => {
                 let staged = group.staged.take().ok_or(Error::Internal)?;
@@ -227,7 +230,9 @@ impl Inner {
                 Ok(loaded) => *slot = Slot::Loaded(Box::new(loaded)),
                 Err(error) => {
                     // A group id from the network leaves nothing behind.
-                    lock(&self.slots).remove(id);
+                    if matches!(error, Error::Unready(Unready::UnknownGroup)) {
+                        lock(&self.slots).remove(id);
+                    }
                     return Err(error);
                 }
             }
@@ -430,17 +435,37 @@ impl Inner {
         Err(Unready::UnknownKeyPackage.into())
     }
 
+    /// Deletes a group unseen, whatever state its rows are in.
+    pub(super) fn forget(&self, id: &GroupId) -> Result<(), Error> {
+        let slot = self.slot(id);
+        let mut slot = lock(&slot);
+        for _ in 0..ATTEMPTS {
+            let (mut head, revision) = self.head(id)?.ok_or(Unready::UnknownGroup)?;
+            let mut batch = Batch::default();
+            batch.preconditions.push(Precondition::At(Kind::Head.row(id), revision));
+            delete_group(id, &mut batch);
+            batch.delete_prefixes.extend([Kind::Out, Kind::In].map(|kind| kind.of_group(id)));
+            // The numbers go on where they were, should the client join again.
+            (head.status, head.staged) = (Status::Removed, None);
+            (head.last_commit, head.discarded) = (Vec::new(), Vec::new());
+            head.put(id, &mut batch)?;
+            *slot = Slot::Unloaded;
+            match self.storage.apply(batch) {
+                Err(StorageError::Conflict) => {}
+                other => return Ok(other.map(drop)?),
+            }
+        }
+        Err(StorageError::Conflict.into())
+    }
+
     /// The messages of all staged Commits.
     pub(super) fn staged_messages(&self) -> Result<Vec<Outgoing>, Error> {
         let mut messages = Vec::new();
         for (key, row) in self.storage.scan(&Prefix::new(&[Kind::Staged.name()]))? {
             let Some(id) = key.component(1).map(GroupId::new) else { continue };
-            let number = self.head(&id)?.and_then(|(head, _)| head.staged);
-            if let Some(number) = number {
-                let bytes = staged_message(&row.value)?;
-                let id = DeliveryId::outgoing(&id, number);
-                messages.push(Outgoing::new(id, OutgoingKind::Commit, bytes));
-            }
+            let (number, epoch, bytes) = staged_message(&row.value)?;
+            let id = DeliveryId::outgoing(&id, number);
+            messages.push(Outgoing::new(id, epoch, OutgoingKind::Commit, bytes));
         }
         Ok(messages)
     }

@@ -4,12 +4,11 @@ use std::ops::Deref;
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
 use crate::error::{Damaged, Error};
 use crate::group::{ApplicationMessage, CommitOutcome, Member};
-use crate::message::GroupId;
+use crate::message::{GroupId, Proposal};
 use crate::rows::{
     Kind, number_u64, put, read, read_member, read_outcome, write_member, write_outcome,
 };
 use crate::storage::{Batch, Key};
-use crate::tree::ProposalType;
 
 use super::{Client, Group};
 
@@ -72,7 +71,7 @@ pub struct Message {
 pub struct ReceivedProposal {
     id: DeliveryId,
     sender: Member,
-    proposal_type: ProposalType,
+    proposal: Proposal,
 }
 
 /// What a Commit did to a group.
@@ -95,8 +94,10 @@ pub struct Joined {
 #[derive(Clone)]
 pub struct Outgoing {
     id: DeliveryId,
+    epoch: u64,
     kind: OutgoingKind,
     bytes: Vec<u8>,
+    ratchet_tree: Option<Vec<u8>>,
 }
 
 /// Where a message goes.
@@ -142,6 +143,26 @@ impl DeliveryId {
     pub fn group_id(&self) -> &GroupId {
         &self.group
     }
+
+    /// The id as bytes that stay the same over restarts. Whoever keeps them with what was
+    /// delivered knows it when it comes a second time.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.key().as_bytes().to_vec()
+    }
+
+    /// An id from its bytes; `None` if they are not one's.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let key = Key::from_bytes(bytes)?;
+        let outgoing = match key.component(0)? {
+            kind if kind == Kind::Out.name() => true,
+            kind if kind == Kind::In.name() => false,
+            _ => return None,
+        };
+        let id = Self::of_row(&key, outgoing).ok()?;
+        (id.key() == key).then_some(id)
+    }
 }
 
 impl Received {
@@ -179,7 +200,7 @@ impl Received {
             Self::Proposal(event) => {
                 writer.u8(2);
                 write_member(&event.sender, writer);
-                event.proposal_type.encode(writer);
+                event.proposal.encode(writer);
             }
             Self::Commit(event) => event.write(3, writer),
             Self::Confirmed(event) => event.write(4, writer),
@@ -206,7 +227,7 @@ impl Received {
             2 => Ok(Self::Proposal(ReceivedProposal {
                 id,
                 sender: read_member(reader)?,
-                proposal_type: ProposalType::decode(reader)?,
+                proposal: Proposal::decode(reader)?,
             })),
             3 => EpochChange::read(id, reader).map(Self::Commit),
             4 => EpochChange::read(id, reader).map(Self::Confirmed),
@@ -276,8 +297,8 @@ impl Message {
 }
 
 impl ReceivedProposal {
-    pub(super) fn new(id: DeliveryId, sender: Member, proposal_type: ProposalType) -> Self {
-        Self { id, sender, proposal_type }
+    pub(super) fn new(id: DeliveryId, sender: Member, proposal: Proposal) -> Self {
+        Self { id, sender, proposal }
     }
 
     /// What to acknowledge it by.
@@ -292,10 +313,10 @@ impl ReceivedProposal {
         &self.sender
     }
 
-    /// What kind of change.
+    /// What is proposed.
     #[must_use]
-    pub fn proposal_type(&self) -> ProposalType {
-        self.proposal_type
+    pub fn proposal(&self) -> &Proposal {
+        &self.proposal
     }
 }
 
@@ -381,8 +402,27 @@ impl Joined {
 }
 
 impl Outgoing {
-    pub(super) fn new(id: DeliveryId, kind: OutgoingKind, bytes: Vec<u8>) -> Self {
-        Self { id, kind, bytes }
+    pub(super) fn new(id: DeliveryId, epoch: u64, kind: OutgoingKind, bytes: Vec<u8>) -> Self {
+        Self { id, epoch, kind, bytes, ratchet_tree: None }
+    }
+
+    pub(super) fn with_ratchet_tree(self, ratchet_tree: Option<Vec<u8>>) -> Self {
+        Self { ratchet_tree, ..self }
+    }
+
+    /// The epoch that it is of; for a Welcome the one that it leads into. A message that waits
+    /// unsent while the group goes on is read by the members of its own epoch only, and the others
+    /// forget that epoch's keys: encrypt its content anew instead.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The ratchet tree that goes with a Welcome, encoded as in its extension, if the Welcome does
+    /// not have it inside.
+    #[must_use]
+    pub fn ratchet_tree(&self) -> Option<&[u8]> {
+        self.ratchet_tree.as_deref()
     }
 
     /// What to acknowledge it by.
@@ -411,6 +451,8 @@ impl Outgoing {
                 OutgoingKind::Commit => 3,
                 OutgoingKind::Welcome => 4,
             });
+            writer.u64(self.epoch);
+            writer.optional(self.ratchet_tree.as_ref());
             writer.raw(&self.bytes);
         })
     }
@@ -427,8 +469,9 @@ impl Outgoing {
                     return Err(DecodeError::UnknownValue { kind: "outgoing message", value });
                 }
             };
+            let (epoch, ratchet_tree) = (reader.u64()?, reader.optional()?);
             let bytes = reader.take(reader.rest().len())?.to_vec();
-            Ok(Self { id, kind, bytes })
+            Ok(Self { id, epoch, kind, bytes, ratchet_tree })
         })
     }
 }

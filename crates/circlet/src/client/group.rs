@@ -4,7 +4,7 @@ use crate::codec::Encode;
 use crate::crypto::Secret;
 use crate::error::{Error, Misuse};
 use crate::group::{GroupInfoOptions, Member, Status};
-use crate::message::{GroupId, KeyPackage, MlsMessage, Proposal};
+use crate::message::{GroupId, KeyPackage, MlsMessage, Proposal, Sender};
 use crate::schedule::{PreSharedKeyId, Psk};
 use crate::tree::{Extensions, LeafIndex};
 
@@ -131,6 +131,17 @@ impl Group {
         self.inner().receive(&self.id, message.as_ref())
     }
 
+    /// The proposals that wait for a Commit, by whom they were made.
+    ///
+    /// # Errors
+    /// As for [`Self::epoch`].
+    pub fn waiting_proposals(&self) -> Result<Vec<(Sender, Proposal)>, Error> {
+        self.inner().look(&self.id, |group| {
+            let waiting = group.state.waiting_proposals();
+            Ok(waiting.map(|(sender, proposal)| (sender, proposal.clone())).collect())
+        })
+    }
+
     /// Begins a Commit.
     pub fn commit(&self) -> CommitBuilder<'_> {
         CommitBuilder::new(self)
@@ -217,14 +228,15 @@ impl Group {
         self.inner().run(&self.id, |group, env| plan::propose(group, proposal.clone(), env))
     }
 
-    /// Deletes the group from this client, without a word to anybody: the others still count it as
+    /// Deletes the group from this client with all its events and messages, without a word to
+    /// anybody, and whatever state its rows are in: the others still count it as
     /// a member until one of them removes it. To leave properly, have the own leaf removed
     /// ([`Self::propose_remove`]). A later Welcome to the group can be joined again.
     ///
     /// # Errors
-    /// As for [`Self::epoch`].
+    /// [`Unready::UnknownGroup`](crate::Unready::UnknownGroup); the store failed.
     pub fn forget(self) -> Result<(), Error> {
-        self.inner().run(&self.id, |group, _| plan::forget(group))
+        self.inner().forget(&self.id)
     }
 
     /// A secret of `length` bytes for the application, which all members of the epoch share (RFC

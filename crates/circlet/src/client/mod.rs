@@ -36,7 +36,7 @@ use crate::identity::Credential;
 use crate::message::{GroupId, MlsMessage, Welcome};
 use crate::rows::{Head, Kind, OwnIdentity, StoredKeyPackage, number_u64, psk_key, put};
 use crate::storage::{Batch, Prefix};
-use crate::tree::{Extensions, Lifetime};
+use crate::tree::{Extensions, LeafNodeSource, Lifetime};
 
 use driver::Inner;
 
@@ -198,6 +198,39 @@ impl Client {
         put(&mut batch, psk_key(psk_id), |writer| writer.opaque(secret.as_bytes()))?;
         self.inner.storage.apply(batch)?;
         Ok(())
+    }
+
+    /// Forgets a pre-shared key.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn remove_psk(&self, psk_id: &[u8]) -> Result<(), Error> {
+        let batch = Batch { deletes: vec![psk_key(psk_id)], ..Batch::default() };
+        self.inner.storage.apply(batch)?;
+        Ok(())
+    }
+
+    /// Deletes the key packages that nobody has used and whose lifetime is over, with their
+    /// private keys, and says how many those were. A Welcome to one of them can't be joined any
+    /// more, and a thief of the store can't read it.
+    ///
+    /// # Errors
+    /// The store failed or is damaged.
+    pub fn delete_expired_key_packages(&self) -> Result<usize, Error> {
+        let now = self.inner.clock.now();
+        let mut batch = Batch::default();
+        for (key, row) in self.inner.storage.scan(&Prefix::new(&[Kind::KeyPackage.name()]))? {
+            let keys = StoredKeyPackage::read(&row.value, &self.inner.settings.context)?;
+            let source = &keys.key_package.leaf_node.source;
+            if matches!(source, LeafNodeSource::KeyPackage(lifetime) if lifetime.not_after < now) {
+                batch.deletes.push(key);
+            }
+        }
+        let count = batch.deletes.len();
+        if count > 0 {
+            self.inner.storage.apply(batch)?;
+        }
+        Ok(count)
     }
 
     /// The events that were not yet acknowledged, each group's in the order in which they came.

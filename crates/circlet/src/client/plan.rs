@@ -99,7 +99,8 @@ impl<'a> Draft<'a> {
     }
 
     fn outgoing(&mut self, kind: OutgoingKind, bytes: Vec<u8>) -> Result<Outgoing, Error> {
-        let outgoing = Outgoing::new(self.next_out(), kind, bytes);
+        let epoch = self.state().epoch();
+        let outgoing = Outgoing::new(self.next_out(), epoch, kind, bytes);
         outgoing.put(&mut self.batch)?;
         Ok(outgoing)
     }
@@ -162,11 +163,16 @@ pub(super) fn stage(
     let mut draft = Draft::new(group);
     let (staged, step) = group.state.commit(request, &env.judge(), env.signer, env.rng)?;
     draft.step(&step)?;
-    put_staged(group.state.group_id(), &staged, &mut draft.batch)?;
     let id = draft.next_out();
+    put_staged(group.state.group_id(), id.number(), &staged, &mut draft.batch)?;
     draft.head.staged = Some(id.number());
     let outcome = Staged {
-        message: Outgoing::new(id, OutgoingKind::Commit, staged.message().to_vec()),
+        message: Outgoing::new(
+            id,
+            group.state.epoch(),
+            OutgoingKind::Commit,
+            staged.message().to_vec(),
+        ),
         ratchet_tree: staged.ratchet_tree().map(<[u8]>::to_vec),
     };
     Ok(draft.finish(Some(step), StagedChange::Set(Box::new(staged)), outcome))
@@ -191,21 +197,20 @@ pub(super) fn discard(group: &LoadedGroup, number: u64) -> Result<Plan<()>, Erro
 pub(super) type Confirmation = (CommitOutcome, Option<Outgoing>);
 
 /// The staged Commit was accepted: its epoch begins.
-pub(super) fn confirm(group: &LoadedGroup, number: u64) -> Result<Plan<Confirmation>, Error> {
+pub(super) fn confirm(
+    group: &LoadedGroup,
+    number: u64,
+    message: &[u8],
+) -> Result<Plan<Confirmation>, Error> {
+    if group.head.staged != Some(number)
+        && group.head.last_commit == message_hash(&group.state.settings().suite, message)?
+    {
+        return Err(Misuse::CommitConfirmed.into());
+    }
     ensure_staged(group, number)?;
     let mut draft = Draft::new(group);
     let confirmation = begin_staged(group, &mut draft)?;
     Ok(draft.finish(None, StagedChange::Confirm, confirmation))
-}
-
-/// The client leaves the group behind: nobody else learns of it.
-pub(super) fn forget(group: &LoadedGroup) -> Result<Plan<()>, Error> {
-    let mut draft = Draft::new(group);
-    let step = group.state.forget();
-    draft.step(&step)?;
-    draft.head.staged = None;
-    draft.head.status = Status::Removed;
-    Ok(draft.finish(Some(step), StagedChange::Drop, ()))
 }
 
 fn ensure_staged(group: &LoadedGroup, number: u64) -> Result<(), Misuse> {
@@ -226,7 +231,13 @@ fn begin_staged(group: &LoadedGroup, draft: &mut Draft<'_>) -> Result<Confirmati
     }
     draft.head.last_commit = message_hash(&group.state.settings().suite, &staged.message)?;
     let welcome = match &staged.welcome {
-        Some(welcome) => Some(draft.outgoing(OutgoingKind::Welcome, welcome.clone())?),
+        Some(welcome) => {
+            let (id, epoch) = (draft.next_out(), staged.outcome.epoch);
+            let welcome = Outgoing::new(id, epoch, OutgoingKind::Welcome, welcome.clone());
+            let welcome = welcome.with_ratchet_tree(staged.ratchet_tree.clone());
+            welcome.put(&mut draft.batch)?;
+            Some(welcome)
+        }
         None => None,
     };
     Ok((staged.outcome.clone(), welcome))
@@ -302,14 +313,14 @@ fn receive_proposal(
     let mut draft = Draft::new(group);
     let Sender::Member(sender) = opened.sender() else { return Err(Error::Internal) };
     let sender = group.state.member(sender).ok_or(Error::Internal)?;
-    let proposal_type = opened.proposal().proposal_type();
+    let content = opened.proposal().clone();
     let (reference, step) = opened.review(&group.state, env.validator)?;
     // A public one uses no key up that would tell.
     if group.state.proposals.find(&reference).is_some() {
         return Ok(Plan::nothing(Received::Duplicate));
     }
     draft.step(&step)?;
-    let proposal = ReceivedProposal::new(draft.next_in(), sender, proposal_type);
+    let proposal = ReceivedProposal::new(draft.next_in(), sender, content);
     let received = Received::Proposal(proposal);
     received.put(&mut draft.batch)?;
     Ok(draft.finish(Some(step), StagedChange::Keep, received))

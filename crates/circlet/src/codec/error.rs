@@ -65,6 +65,16 @@ pub enum DecodeError {
         /// The message's length in bytes.
         actual: usize,
     },
+    /// A value is longer than its limit in [`Limits`](super::Limits) allows.
+    #[error("a {what} of {actual} bytes is over the limit of {limit}")]
+    TooLong {
+        /// What it is.
+        what: &'static str,
+        /// The limit in bytes.
+        limit: usize,
+        /// The value's length in bytes.
+        actual: usize,
+    },
     /// A list has more items than its limit in [`Limits`](super::Limits) allows.
     #[error("more than {limit} {what}")]
     TooMany {

@@ -13,6 +13,10 @@ pub struct Limits {
     /// The longest message that is read, in bytes. Default 64 MiB: a Welcome to 100,000 members
     /// with its tree inside has about 45 MB.
     pub message_bytes: usize,
+    /// The longest group id, in bytes. It is in the key of every row of the group. Default 1,024.
+    pub group_id_bytes: usize,
+    /// The longest credential, in bytes. It goes with every message of its member. Default 64 KiB.
+    pub credential_bytes: usize,
     /// The greatest number of leaves of a tree, blank ones included. Default 2^20.
     pub leaves: u32,
     /// The greatest number of proposals in one Commit. Default 65,536.
@@ -45,6 +49,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes: 64 << 20,
+            group_id_bytes: 1_024,
+            credential_bytes: 64 << 10,
             leaves: 1 << 20,
             proposals: 65_536,
             extensions: 256,

@@ -156,6 +156,20 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
 
+    /// Reads `opaque<V>` of at most `limit` bytes without copying.
+    ///
+    /// # Errors
+    /// The prefix is invalid, claims more than is left, or more than `limit`.
+    pub fn opaque_within(
+        &mut self,
+        limit: usize,
+        what: &'static str,
+    ) -> Result<&'a [u8], DecodeError> {
+        let bytes = self.opaque()?;
+        let actual = bytes.len();
+        if actual <= limit { Ok(bytes) } else { Err(DecodeError::TooLong { what, limit, actual }) }
+    }
+
     /// Reads a `T items<V>` as a reader of its own, bounded by the vector.
     ///
     /// # Errors
@@ -191,7 +205,8 @@ impl<'a> Reader<'a> {
             }
             let item = item(&mut nested)?;
             let left = nested.rest.len();
-            push(&mut items, item, length.saturating_sub(left), left);
+            let most = limit.saturating_sub(items.len()).min(left.saturating_add(1));
+            push(&mut items, item, length.saturating_sub(left), most);
         }
         Ok(items)
     }
@@ -235,15 +250,17 @@ impl<'a> Reader<'a> {
 }
 
 /// Appends an item that was read from a vector of which so many bytes are `read`, its own included,
-/// and so many are `left`. If there is no room, makes as much as is needed if what is left is like
-/// what was read, which takes the least memory for the many small items of a hostile message; and
-/// in any case enough that growing takes linear time.
+/// and which holds at most `left` more items. If there is no room, makes as much as is needed if
+/// what is left is like what was read, which takes the least memory for the many small items of a
+/// hostile message; but no more than twice what was needed so far, since the rest may be nothing
+/// like the beginning; and in any case enough that growing takes linear time.
 pub(crate) fn push<T>(items: &mut Vec<T>, item: T, read: usize, left: usize) {
     if items.len() == items.capacity() {
         let count = items.len().saturating_add(1);
         let alike = (count as u64).saturating_mul(left as u64) / (read as u64).max(1);
         // Every item has at least one byte, so that there are no more of them than bytes.
         let alike = usize::try_from(alike).unwrap_or(left).min(left);
+        let alike = alike.min(count.max(64));
         items.reserve_exact(alike.max((count / 2).min(left)).saturating_add(1));
     }
     items.push(item);

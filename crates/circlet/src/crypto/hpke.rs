@@ -343,8 +343,8 @@ impl<'a> Context<'a> {
 
     /// ComputeNonce, unless the sequence number has run out (RFC 9180 section 5.2). A counter of
     /// 64 bits runs out before any nonce of 8 bytes or more does.
-    fn next_nonce(&self) -> Result<Vec<u8>, CryptoError> {
-        let mut nonce = self.base_nonce.as_bytes().to_vec();
+    fn next_nonce(&self) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+        let mut nonce = Zeroizing::new(self.base_nonce.as_bytes().to_vec());
         let bits = u32::try_from(nonce.len().saturating_mul(8)).unwrap_or(u32::MAX);
         let limit = 1_u64.checked_shl(bits).map_or(u64::MAX, |count| count.saturating_sub(1));
         if self.sequence >= limit {

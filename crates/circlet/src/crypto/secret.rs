@@ -26,15 +26,16 @@ impl Secret {
     /// Copies `bytes`. The caller wipes its own copy.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
-        let mut inline = Zeroizing::new([0; INLINE]);
-        let held = match (inline.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
-            (Some(target), Ok(length)) => {
-                target.copy_from_slice(bytes);
-                Bytes::Inline { length, bytes: *inline }
-            }
-            _ => Bytes::Heap(bytes.to_vec()),
+        let length = match u8::try_from(bytes.len()) {
+            Ok(length) if bytes.len() <= INLINE => length,
+            _ => return Self(Arc::new(Bytes::Heap(bytes.to_vec()))),
         };
-        Self(Arc::new(held))
+        // Written where it stays: a value that is moved leaves its bytes behind.
+        let mut held = Arc::new(Bytes::Inline { length, bytes: [0; INLINE] });
+        if let Some(Bytes::Inline { bytes: inline, .. }) = Arc::get_mut(&mut held) {
+            inline.iter_mut().zip(bytes).for_each(|(target, byte)| *target = *byte);
+        }
+        Self(held)
     }
 
     /// `length` bytes of zero, which the key schedule uses where no secret takes part (RFC 9420

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::codec::Encode;
 use crate::crypto::{CryptoError, Digest, HpkePrivateKey, Rng};
-use crate::error::{Error, Misuse};
+use crate::error::{Error, Misuse, Refused};
 use crate::identity::{Credential, CredentialType, Signer};
 use crate::message::{GroupContext, GroupId, KeyPackage, KeyPackageContent};
 use crate::rules::leaf::{Requirements, check_key_package, ensure_group_context_extensions};
@@ -110,6 +110,10 @@ impl GroupState {
         let suite = &settings.suite;
         if keys.key_package.cipher_suite != suite.id() {
             return Err(Misuse::WrongSigner.into());
+        }
+        let limit = settings.limits().group_id_bytes;
+        if group_id.as_bytes().len() > limit {
+            return Err(Refused::GroupId(limit).into());
         }
         ensure_group_context_extensions(&extensions)?;
         settings.ensure_extension_count(&extensions)?;

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use crate::codec::{Encode, Limits};
 use crate::crypto::{HashReference, HpkePrivateKey};
@@ -27,6 +28,8 @@ pub(crate) struct ProposalCache {
     of_members: BTreeMap<LeafIndex, usize>,
     /// Length of all proposals together.
     bytes: usize,
+    /// Whether any of them could be committed, once somebody has asked.
+    committable: OnceLock<bool>,
     next: u64,
 }
 
@@ -55,12 +58,18 @@ impl ProposalCache {
     }
 
     pub(crate) fn insert(&mut self, proposal: CachedProposal) {
+        self.committable = OnceLock::new();
         self.next = self.next.max(proposal.sequence.saturating_add(1));
         self.bytes = self.bytes.saturating_add(length(&proposal.proposal));
         if let Sender::Member(leaf) = proposal.sender {
             *self.of_members.entry(leaf).or_default() += 1;
         }
         self.by_reference.insert(proposal.reference.clone(), proposal);
+    }
+
+    /// What was found out before about whether any could be committed.
+    pub(crate) fn committable(&self) -> &OnceLock<bool> {
+        &self.committable
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &CachedProposal> {
@@ -70,6 +79,7 @@ impl ProposalCache {
     pub(crate) fn clear(&mut self) {
         self.by_reference.clear();
         self.of_members.clear();
+        self.committable = OnceLock::new();
         self.bytes = 0;
     }
 

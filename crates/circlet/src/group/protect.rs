@@ -86,13 +86,22 @@ impl GroupState {
         rng: &mut dyn Rng,
     ) -> Result<(Vec<u8>, Step), Error> {
         self.ensure_active()?;
-        if !despite_proposals && !self.fitting(&[], &[], None, &AnyPsk)?.is_empty() {
+        if !despite_proposals && self.must_commit()? {
             return Err(Misuse::ProposalsPending.into());
         }
         let content = Content::Application(data.to_vec());
         let signed = self.sign_content(content, framing, signer)?;
         let (message, ratchet) = self.protect(signed, framing.padding, rng)?;
         Ok((self.sendable(message.to_bytes()?)?, self.step(ratchet, Change::Nothing)))
+    }
+
+    /// V-12.4-01: whether valid proposals wait. Found out once for each set of them.
+    fn must_commit(&self) -> Result<bool, Error> {
+        if let Some(found) = self.proposals.committable().get() {
+            return Ok(*found);
+        }
+        let waits = !self.fitting(&[], &[], None, &AnyPsk)?.is_empty();
+        Ok(*self.proposals.committable().get_or_init(|| waits))
     }
 
     /// Nothing is sent that this client itself would refuse to read for its length.
@@ -181,6 +190,10 @@ impl GroupState {
         let private = PrivateContent { content, auth };
         let plaintext = private.to_plaintext(0)?;
         let padding = padding.length(plaintext.len());
+        let (limit, actual) = (self.settings.limits().message_bytes, plaintext.len() + padding);
+        if actual > limit {
+            return Err(Refused::MessageTooLong { limit, actual }.into());
+        }
         let plaintext = if padding == 0 { plaintext } else { private.to_plaintext(padding)? };
         let aad = PrivateMessage::content_aad(&group_id, epoch, content_type, &authenticated_data)?;
         let nonce = guarded_nonce(&key.nonce, reuse_guard);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::crypto::{Digest, HpkePrivateKey, Mac, Secret, SignaturePublicKey};
 use crate::error::{Error, Misuse};
 use crate::identity::Credential;
-use crate::message::{GroupContext, GroupId};
+use crate::message::{GroupContext, GroupId, Proposal, Sender};
 use crate::schedule::{EpochSecrets, InitSecret, SecretTree, SkippedKeys};
 use crate::tree::{LeafIndex, NodeIndex, RatchetTree};
 
@@ -117,6 +117,14 @@ impl GroupState {
     #[must_use]
     pub fn has_pending_proposals(&self) -> bool {
         !self.proposals.is_empty()
+    }
+
+    /// The proposals that wait for a Commit, by whom they were made, in the order in which they
+    /// came.
+    pub fn waiting_proposals(&self) -> impl Iterator<Item = (Sender, &Proposal)> {
+        let mut waiting: Vec<_> = self.proposals.iter().collect();
+        waiting.sort_by_key(|held| held.sequence);
+        waiting.into_iter().map(|held| (held.sender, &held.proposal))
     }
 
     /// The members, by leaf.
@@ -240,12 +248,15 @@ impl GroupState {
     fn apply_epoch(&mut self, next: NextEpoch) {
         let old = std::mem::replace(&mut self.epoch, next.epoch);
         let last = old.context.epoch;
+        let mut secret_tree = old.secret_tree;
+        secret_tree.drop_handshake();
+        self.skipped.apply(self.skipped.plan_handshake_expiry(last));
         self.past.push_back(PastEpoch {
             epoch: last,
             context_bytes: old.context_bytes,
             sender_data_secret: old.secrets.sender_data_secret,
             resumption_psk: old.secrets.resumption_psk,
-            secret_tree: old.secret_tree,
+            secret_tree,
         });
         // The old tree lets go first, so that the new one can take over its index.
         drop(old.tree);
@@ -261,12 +272,6 @@ impl GroupState {
         if next.reinitialized {
             self.status = Status::Reinitialized;
         }
-    }
-
-    /// The step out of the group without a word to anybody: every secret is dropped. The others
-    /// still count this client as a member until one of them removes it.
-    pub fn forget(&self) -> Step {
-        self.step(None, Change::Removed)
     }
 
     /// The oldest epoch whose keys are kept once the group is in `epoch`.

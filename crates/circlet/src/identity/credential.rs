@@ -106,11 +106,18 @@ impl Encode for Credential {
 impl Decode for Credential {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let credential_type = CredentialType::decode(reader)?;
+        let limit = reader.limits().credential_bytes;
+        let opaque =
+            |reader: &mut Reader<'_>| reader.opaque_within(limit, "credential").map(<[u8]>::to_vec);
         match credential_type {
-            CredentialType::BASIC => reader.opaque().map(|body| Self::Basic(body.to_vec())),
-            CredentialType::X509 => reader.vector().map(Self::X509),
+            CredentialType::BASIC => opaque(reader).map(Self::Basic),
+            CredentialType::X509 => {
+                // The list as a whole is within the limit, then each of its certificates.
+                let chain = reader.clone().opaque_within(limit, "credential").map(drop);
+                chain.and_then(|()| reader.vector()).map(Self::X509)
+            }
             CredentialType(other) if reader.context().credential_types.contains(&other) => {
-                Ok(Self::Custom { credential_type, body: reader.opaque()?.to_vec() })
+                Ok(Self::Custom { credential_type, body: opaque(reader)? })
             }
             CredentialType(other) => Err(DecodeError::UnsupportedCredential(other)),
         }

@@ -67,7 +67,8 @@ impl Encode for GroupId {
 
 impl Decode for GroupId {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        reader.opaque().map(Self::new)
+        let limit = reader.limits().group_id_bytes;
+        reader.opaque_within(limit, "group id").map(Self::new)
     }
 }
 

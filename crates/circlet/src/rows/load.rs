@@ -124,8 +124,8 @@ fn load_secrets(
         secrets.nodes.entry(number_u64(&key, 2)?).or_default().push((node, secret));
     }
     for (key, row) in scan(storage, Kind::Ratchet, group)? {
-        let leaf = LeafIndex(number_u32(&key, 3)?);
-        let kind = ratchet_kind(&key, 4)?;
+        let kind = ratchet_kind(&key, 3)?;
+        let leaf = LeafIndex(number_u32(&key, 4)?);
         let ratchet = read(&row.value, context, Ratchet::decode)?;
         let of_epoch = secrets.ratchets.entry(number_u64(&key, 2)?).or_default();
         of_epoch.push(((leaf, kind), ratchet));
@@ -181,8 +181,8 @@ fn load_skipped(
     let rows = scan(storage, Kind::Skipped, group)?.into_iter().map(|(key, row)| {
         let id = SkippedId {
             epoch: number_u64(&key, 2)?,
-            leaf: LeafIndex(number_u32(&key, 3)?),
-            kind: ratchet_kind(&key, 4)?,
+            kind: ratchet_kind(&key, 3)?,
+            leaf: LeafIndex(number_u32(&key, 4)?),
             generation: number_u32(&key, 5)?,
         };
         let (sequence, message_key) =

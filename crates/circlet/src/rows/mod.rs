@@ -10,8 +10,8 @@
 //! | `epoch`, group | context, secrets and private keys of the present epoch |
 //! | `node`, group, node | one node of the ratchet tree |
 //! | `secret`, group, epoch, node | one secret of a secret tree |
-//! | `ratchet`, group, epoch, leaf, kind | one ratchet |
-//! | `skipped`, group, epoch, leaf, kind, generation | one skipped message key |
+//! | `ratchet`, group, epoch, kind, leaf | one ratchet |
+//! | `skipped`, group, epoch, kind, leaf, generation | one skipped message key |
 //! | `past`, group, epoch | what is kept of an epoch that is over |
 //! | `former`, group, leaf, epoch | who held a leaf until that epoch |
 //! | `proposal`, group, reference | a proposal that waits for a Commit |
@@ -26,7 +26,7 @@ mod values;
 
 pub(crate) use load::{LoadedGroup, load_group, number_u64};
 pub(crate) use staged::{put_staged, read_outcome, staged_message, write_outcome};
-pub(crate) use step::{put_new_group, put_next_epoch, put_step};
+pub(crate) use step::{delete_group, put_new_group, put_next_epoch, put_step};
 pub(crate) use values::{Head, OwnIdentity, StoredKeyPackage, read_member, write_member};
 
 use zeroize::Zeroizing;
@@ -92,6 +92,12 @@ impl Kind {
         Prefix::new(&[self.name(), group.as_bytes(), &epoch.to_be_bytes()])
     }
 
+    /// What belongs to the handshake ratchets of an epoch.
+    fn of_handshakes(self, group: &GroupId, epoch: u64) -> Prefix {
+        let kind = kind_byte(RatchetKind::Handshake);
+        Prefix::new(&[self.name(), group.as_bytes(), &epoch.to_be_bytes(), &[kind]])
+    }
+
     /// The one row of this kind that a group has.
     pub(crate) fn row(self, group: &GroupId) -> Key {
         Key::new(&[self.name(), group.as_bytes()])
@@ -126,7 +132,7 @@ fn secret_key(group: &GroupId, epoch: u64, node: NodeIndex) -> Key {
 
 fn ratchet_key(group: &GroupId, epoch: u64, leaf: LeafIndex, kind: RatchetKind) -> Key {
     let (epoch, leaf) = (epoch.to_be_bytes(), leaf.0.to_be_bytes());
-    Key::new(&[Kind::Ratchet.name(), group.as_bytes(), &epoch, &leaf, &[kind_byte(kind)]])
+    Key::new(&[Kind::Ratchet.name(), group.as_bytes(), &epoch, &[kind_byte(kind)], &leaf])
 }
 
 fn skipped_key(group: &GroupId, id: &SkippedId) -> Key {
@@ -134,8 +140,8 @@ fn skipped_key(group: &GroupId, id: &SkippedId) -> Key {
         Kind::Skipped.name(),
         group.as_bytes(),
         &id.epoch.to_be_bytes(),
-        &id.leaf.0.to_be_bytes(),
         &[kind_byte(id.kind)],
+        &id.leaf.0.to_be_bytes(),
         &id.generation.to_be_bytes(),
     ])
 }
@@ -195,6 +201,8 @@ pub(crate) fn read<T>(
 fn unbounded() -> Limits {
     Limits {
         message_bytes: usize::MAX,
+        group_id_bytes: usize::MAX,
+        credential_bytes: usize::MAX,
         leaves: 1 << 31,
         proposals: usize::MAX,
         extensions: usize::MAX,

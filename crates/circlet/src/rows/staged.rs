@@ -16,10 +16,12 @@ use crate::storage::Batch;
 /// A staged Commit: the next epoch, as changes to the present one.
 pub(crate) fn put_staged(
     group: &GroupId,
+    number: u64,
     staged: &StagedCommit,
     batch: &mut Batch,
 ) -> Result<(), Error> {
     put(batch, Kind::Staged.row(group), |writer| {
+        writer.u64(number);
         writer.opaque(&staged.message);
         writer.u64(staged.parent_epoch);
         writer.opaque(&staged.parent_transcript_hash);
@@ -30,12 +32,15 @@ pub(crate) fn put_staged(
     })
 }
 
-/// Only the message of a staged Commit.
-pub(crate) fn staged_message(value: &zeroize::Zeroizing<Vec<u8>>) -> Result<Vec<u8>, Error> {
+/// Only the number, the epoch and the message of a staged Commit.
+pub(crate) fn staged_message(
+    value: &zeroize::Zeroizing<Vec<u8>>,
+) -> Result<(u64, u64, Vec<u8>), Error> {
     read(value, &DecodeContext::default(), |reader| {
-        let message = reader.opaque()?.to_vec();
+        let (number, message) = (reader.u64()?, reader.opaque()?.to_vec());
+        let epoch = reader.u64()?;
         reader.take(reader.rest().len())?;
-        Ok(message)
+        Ok((number, epoch, message))
     })
 }
 
@@ -54,6 +59,7 @@ pub(super) fn read_staged(
         next: NextRow,
     }
     let parts = read(value, context, |reader| {
+        reader.u64()?;
         Ok(Parts {
             message: reader.opaque()?.to_vec(),
             parent_epoch: reader.u64()?,

@@ -8,7 +8,7 @@ use super::values::{write_former, write_proposal, write_secret};
 use super::{
     Kind, former_key, node_key, past_key, proposal_key, put, ratchet_key, secret_key, skipped_key,
 };
-use crate::storage::Batch;
+use crate::storage::{Batch, Prefix};
 
 /// The rows of a group that was not stored before.
 pub(crate) fn put_new_group(state: &GroupState, batch: &mut Batch) -> Result<(), Error> {
@@ -98,12 +98,15 @@ pub(crate) fn put_next_epoch(
             None => batch.deletes.push(node_key(group, *node)),
         }
     }
-    for (leaf, former) in &next.former {
+    let forgotten = last < state.oldest_kept_after(next.epoch.context.epoch);
+    for (leaf, former) in next.former.iter().filter(|_| !forgotten) {
         let key = former_key(group, *leaf, last);
         put(batch, key, |writer| write_former(former.as_ref(), writer))?;
     }
     batch.delete_prefixes.push(Kind::Proposal.of_group(group));
     batch.delete_prefixes.push(Kind::Staged.of_group(group));
+    let handshakes = [Kind::Ratchet, Kind::Skipped].map(|kind| kind.of_handshakes(group, last));
+    delete_all(handshakes, batch);
     delete_forgotten(state, next.epoch.context.epoch, batch);
     put_secret_tree(group, next.epoch.context.epoch, &next.epoch.secret_tree, batch)
 }
@@ -114,19 +117,21 @@ fn delete_forgotten(state: &GroupState, epoch: u64, batch: &mut Batch) {
     let oldest = state.oldest_kept_after(epoch);
     let kept = state.past.iter().map(|past| past.epoch).chain([state.epoch()]);
     for forgotten in kept.filter(|past| *past < oldest) {
-        batch.deletes.push(past_key(group, forgotten));
-        // What the same batch puts for this epoch must not stay either.
-        let prefixes = [Kind::Secret, Kind::Ratchet, Kind::Skipped];
-        let prefixes = prefixes.map(|kind| kind.of_epoch(group, forgotten));
         let past = past_key(group, forgotten);
-        batch
-            .puts
-            .retain(|(key, _)| *key != past && !prefixes.iter().any(|prefix| prefix.contains(key)));
-        batch.delete_prefixes.extend(prefixes);
+        batch.puts.retain(|(key, _)| *key != past);
+        batch.deletes.push(past);
+        let kinds = [Kind::Secret, Kind::Ratchet, Kind::Skipped];
+        delete_all(kinds.map(|kind| kind.of_epoch(group, forgotten)), batch);
     }
     for (leaf, last) in state.former.before(oldest) {
         batch.deletes.push(former_key(group, leaf, last));
     }
+}
+
+/// Deletes what is stored below these prefixes, and what the same batch was about to put there.
+fn delete_all<const N: usize>(prefixes: [Prefix; N], batch: &mut Batch) {
+    batch.puts.retain(|(key, _)| !prefixes.iter().any(|prefix| prefix.contains(key)));
+    batch.delete_prefixes.extend(prefixes);
 }
 
 fn put_past(state: &GroupState, batch: &mut Batch) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use super::Violation;
 use super::tree::{check_encryption_keys, check_signature_keys};
+use crate::codec::{Decode, DecodeContext};
 use crate::crypto::Suite;
 use crate::message::KeyPackage;
 use crate::tree::{
@@ -207,8 +208,8 @@ const GROUP_INFO: &[ExtensionType] = &[ExtensionType::RATCHET_TREE, ExtensionTyp
 const GROUP_CONTEXT: &[ExtensionType] =
     &[ExtensionType::REQUIRED_CAPABILITIES, ExtensionType::EXTERNAL_SENDERS];
 
-/// V-13.0-09: a default extension type stands only where the registry allows it; of other types
-/// nothing is known.
+/// V-13.0-09 and V-2.0-03: a default extension type stands only where the registry allows it, and
+/// holds what it should; of other types nothing is known.
 fn ensure_extension_places(
     extensions: &Extensions,
     allowed: &[ExtensionType],
@@ -217,7 +218,19 @@ fn ensure_extension_places(
         let kind = extension.extension_type;
         !kind.is_default() || allowed.contains(&kind)
     };
-    ensure(extensions.iter().all(placed), Violation::ExtensionMisplaced)
+    ensure(extensions.iter().all(placed), Violation::ExtensionMisplaced)?;
+    ensure(extensions.iter().all(is_whole), Violation::MalformedExtension)
+}
+
+/// Whether an extension's data is one `opaque<V>` and nothing else, where its type says so. Those
+/// that hold more are read where they are used.
+fn is_whole(extension: &Extension) -> bool {
+    match extension.extension_type {
+        ExtensionType::APPLICATION_ID | ExtensionType::EXTERNAL_PUB => {
+            Vec::<u8>::from_bytes(&extension.data, &DecodeContext::default()).is_ok()
+        }
+        _ => true,
+    }
 }
 
 pub(super) fn ensure(holds: bool, violation: Violation) -> Result<(), Violation> {

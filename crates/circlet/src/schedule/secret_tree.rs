@@ -157,6 +157,13 @@ impl SecretTree {
         Ok((key, step))
     }
 
+    /// Drops the handshake ratchets: the epoch is over, and no proposal or Commit of it will be read
+    /// any more (section 6). Those of leaves that were not used yet can't be told apart from their
+    /// application ratchets, and stay.
+    pub fn drop_handshake(&mut self) {
+        self.ratchets.retain(|(_, kind), _| *kind == RatchetKind::Application);
+    }
+
     /// Makes a step's changes; its skipped keys are for somebody else and are dropped here.
     ///
     /// No order of steps brings a consumed secret back: a ratchet never moves backwards, and node

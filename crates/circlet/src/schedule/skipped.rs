@@ -113,6 +113,16 @@ impl SkippedKeys {
         SkippedStep { inserted: Vec::new(), removed }
     }
 
+    /// What changes when an epoch is over: its proposals and Commits will not be read any more.
+    #[must_use]
+    pub fn plan_handshake_expiry(&self, epoch: u64) -> SkippedStep {
+        let first =
+            SkippedId { epoch, leaf: LeafIndex(0), kind: RatchetKind::Handshake, generation: 0 };
+        let of_epoch = self.keys.range(first..).take_while(|(id, _)| id.epoch == epoch);
+        let handshake = of_epoch.filter(|(id, _)| id.kind == RatchetKind::Handshake);
+        SkippedStep { inserted: Vec::new(), removed: handshake.map(|(id, _)| *id).collect() }
+    }
+
     /// Makes a step's changes.
     pub fn apply(&mut self, step: SkippedStep) {
         for id in &step.removed {

@@ -170,7 +170,11 @@ impl Counts {
 
     /// The credential types that members have.
     pub(super) fn credential_types_used(&self) -> impl Iterator<Item = CredentialType> {
-        let known: BTreeSet<&Feature> = self.base.keys().chain(self.changes.keys()).collect();
+        // The last variant: only such entries are walked, however much members list.
+        let used = Feature::CredentialUsed(CredentialType(0))..;
+        let base = self.base.range(used.clone()).map(|(feature, _)| feature);
+        let changes = self.changes.range(used).map(|(feature, _)| feature);
+        let known: BTreeSet<&Feature> = base.chain(changes).collect();
         known.into_iter().filter_map(|feature| match feature {
             Feature::CredentialUsed(used) if self.count(*feature) > 0 => Some(*used),
             _ => None,

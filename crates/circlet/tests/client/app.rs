@@ -308,7 +308,7 @@ pub(crate) fn describe(received: &Received) -> String {
             String::from_utf8_lossy(message.data())
         ),
         Received::Proposal(event) => {
-            format!("{} proposes {:?}", event.sender(), event.proposal_type())
+            format!("{} proposes {:?}", event.sender(), event.proposal().proposal_type())
         }
         Received::Commit(event) => change("commit", event),
         Received::Confirmed(event) => change("confirmed", event),

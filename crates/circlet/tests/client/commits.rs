@@ -33,7 +33,7 @@ fn invitations_take_effect_when_they_are_confirmed() {
     let confirmed = pending.clone().confirm().unwrap();
     assert_eq!(confirmed.outcome().added.len(), 3);
     let welcome = confirmed.welcome().unwrap();
-    assert!(matches!(pending.clone().confirm(), Err(Error::Misuse(Misuse::CommitGone))));
+    assert!(matches!(pending.clone().confirm(), Err(Error::Misuse(Misuse::CommitConfirmed))));
     assert!(matches!(pending.discard(), Err(Error::Misuse(Misuse::CommitGone))));
     drop((group, alices));
 
@@ -154,7 +154,7 @@ fn ones_own_commit_comes_back() {
     let Received::Confirmed(change) = groups[0].receive(&echo).unwrap() else { panic!() };
     let welcome = change.welcome().unwrap();
     assert!(matches!(groups[0].receive(&echo), Ok(Received::Own)));
-    assert!(matches!(pending.confirm(), Err(Error::Misuse(Misuse::CommitGone))));
+    assert!(matches!(pending.confirm(), Err(Error::Misuse(Misuse::CommitConfirmed))));
     groups[1].receive(&echo).unwrap();
     let groups = [groups.clone(), vec![carol.join(welcome).unwrap()]].concat();
     agree(&groups);

@@ -18,6 +18,7 @@ mod crash;
 mod faults;
 mod golden;
 mod harness;
+mod housekeeping;
 mod late;
 mod script;
 mod shared;

@@ -131,7 +131,7 @@ fn they_take_turns() {
     let found = two.other.pending_commit().unwrap().unwrap();
     assert_eq!(found.message().as_bytes(), pending.message().as_bytes());
     found.confirm().unwrap();
-    assert!(matches!(pending.confirm(), Err(Error::Misuse(Misuse::CommitGone))));
+    assert!(matches!(pending.confirm(), Err(Error::Misuse(Misuse::CommitConfirmed))));
 
     let update = two.bob.propose_update().unwrap();
     assert!(matches!(two.other.receive(&update), Ok(Received::Proposal(_))));
@@ -204,7 +204,7 @@ fn the_extension_commits_in_between() {
     two.store.before(Moment::Write, move || {
         other.pending_commit().unwrap().unwrap().confirm().unwrap();
     });
-    assert!(matches!(pending.confirm(), Err(Error::Misuse(Misuse::CommitGone))));
+    assert!(matches!(pending.confirm(), Err(Error::Misuse(Misuse::CommitConfirmed))));
     two.store.assert_happened();
     two.bob.receive(&message).unwrap();
 

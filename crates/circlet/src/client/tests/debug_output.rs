@@ -503,6 +503,8 @@ const PLAIN: &[&str] = &[
     // Traits' implementations without fields.
     "SystemClock",
     "SystemRng",
+    // A code point.
+    "ProposalType",
     // Not `Debug`: nothing to print.
     "Writer",
     "FileStorage",

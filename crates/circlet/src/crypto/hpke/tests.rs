@@ -20,7 +20,7 @@ fn the_nonce_is_the_base_nonce_with_the_sequence_number_added_bitwise() {
     let mut context = context(&provider, 12);
     context.sequence = 0x0102;
     let expected = [[0xff; 10].as_slice(), &[0xfe, 0xfd]].concat();
-    assert_eq!(context.next_nonce().unwrap(), expected);
+    assert_eq!(*context.next_nonce().unwrap(), expected);
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_short_nonce_runs_out_sooner() {
     let provider = DefaultProvider::portable();
     let mut context = context(&provider, 1);
     context.sequence = 254;
-    assert_eq!(context.next_nonce().unwrap(), [1]);
+    assert_eq!(*context.next_nonce().unwrap(), [1]);
     context.sequence = 255;
     assert_eq!(context.next_nonce(), Err(CryptoError::MessageLimitReached));
 }

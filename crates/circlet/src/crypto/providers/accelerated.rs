@@ -10,7 +10,18 @@ use crate::crypto::{CryptoError, KemId, Secret, SignatureId, SignatureKeyPair};
 
 /// Whether this machine has the instructions that the library needs.
 pub(super) fn is_supported() -> bool {
-    util::is_cpu_supported()
+    util::is_cpu_supported() && has_mulx()
+}
+
+/// The library uses `mulx` on x86-64 without asking for it.
+#[cfg(target_arch = "x86_64")]
+fn has_mulx() -> bool {
+    std::arch::is_x86_feature_detected!("bmi2")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_mulx() -> bool {
+    true
 }
 
 pub(super) fn curve(id: KemId) -> Option<&'static dyn DiffieHellman> {

@@ -8,9 +8,9 @@
 //! | P-521 | RustCrypto | AWS-LC |
 //! | X448, Ed448 (feature `curve448`) | crrl | none |
 //!
-//! A library contributes a [`DiffieHellman`] per curve and a [`SignatureScheme`] per scheme.
+//! A library contributes a `DiffieHellman` per curve and a `SignatureScheme` per scheme.
 //! Everything above those two, and which keys and signatures are let through to them, is written
-//! once: in [`dhkem`], [`signing`] and [`accept`](super::accept).
+//! once: in `dhkem`, `signing` and [`accept`](super::accept).
 
 #[cfg(all(feature = "graviola", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod accelerated;

@@ -101,7 +101,8 @@ macro_rules! nist_curve {
                 let private = keys.private.secret().as_bytes();
                 let key = $library::ecdsa::SigningKey::from_slice(private)
                     .map_err(|_| CryptoError::InvalidPrivateKey)?;
-                let signature: $library::ecdsa::Signature = key.sign(message);
+                let signature: $library::ecdsa::Signature =
+                    key.try_sign(message).map_err(|_| CryptoError::Library)?;
                 Ok(signature.to_bytes().to_vec())
             }
 

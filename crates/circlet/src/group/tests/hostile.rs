@@ -244,3 +244,37 @@ fn an_epoch_that_is_not_kept_has_no_members() {
     assert!(members[0].state().member_in(leaf(0), 1).is_none());
     assert!(members[0].state().member_in(leaf(0), 2).is_some());
 }
+
+/// What the RFC says of an extension's data is held against it, so that no implementation that
+/// reads more strictly is split off.
+#[test]
+fn malformed_data_of_a_known_extension_is_refused() {
+    for data in [&[0xff][..], &[0x40, 1, b'a'], &[1, b'a', 0], &[]] {
+        let mut alice = Actor::new(SUITE, "alice", 1);
+        let mut template = alice.template();
+        template.extensions = extensions(ExtensionType::APPLICATION_ID, data.to_vec());
+        let keys =
+            JoinKeys::generate(&alice.settings, template, &alice.signer, &mut alice.rng).unwrap();
+        let (settings, id) = (alice.settings.clone(), GroupId::new(b"x"));
+        let created = GroupState::create(settings, id, Extensions::new(), keys, &mut alice.rng);
+        assert!(matches!(created, Err(Error::Violation(Violation::MalformedExtension))));
+    }
+}
+
+/// Handshake keys of an epoch that is over read nothing any more, and so are not kept.
+#[test]
+fn handshake_keys_die_with_their_epoch() {
+    let mut members = group(SUITE, 3);
+    let skipped = members[1].propose_update(&Framing::default());
+    let update = members[1].propose_update(&Framing::default());
+    members[0].receive(&update).unwrap();
+    members[2].receive(&skipped).unwrap();
+    members[2].receive(&update).unwrap();
+    assert_eq!(members[0].state().skipped.len(), 1);
+    let commit = members[0].commit(CommitRequest::default()).unwrap();
+    deliver(&mut members, 0, &commit);
+    let state = members[0].state();
+    assert_eq!(state.skipped.len(), 0);
+    let mut kept = state.past.iter().flat_map(|past| past.secret_tree.ratchets());
+    assert!(kept.all(|((_, kind), _)| kind == crate::schedule::RatchetKind::Application));
+}
