@@ -152,7 +152,7 @@ impl GroupState {
         let staged = StagedCommit {
             message: self.sendable(message.to_bytes()?)?,
             parent_epoch: self.epoch(),
-            parent_transcript_hash: self.epoch.context.confirmed_transcript_hash.clone(),
+            parent_transcript_hash: self.epoch.interim_transcript_hash.as_bytes().to_vec(),
             next: self.next_epoch(epoch, &changed, reinitialized),
             welcome,
             ratchet_tree,
@@ -175,13 +175,12 @@ impl GroupState {
         Ok((ConfirmedCommit { outcome, welcome }, step))
     }
 
-    /// Whether a staged Commit was made in this group's present epoch: the epoch's transcript hash
-    /// is in all that the Commit was signed over, and no other epoch has the same.
+    /// Whether a staged Commit was made in this group's present epoch. No other epoch has the same
+    /// interim transcript hash: it is over the confirmation tag, and so over the epoch's secrets.
     pub(crate) fn is_parent_of(&self, staged: &StagedCommit) -> bool {
         staged.next.epoch.context.group_id == *self.group_id()
             && staged.parent_epoch == self.epoch()
-            && staged.parent_transcript_hash
-                == self.epoch.context.confirmed_transcript_hash.as_slice()
+            && staged.parent_transcript_hash == self.epoch.interim_transcript_hash.as_bytes()
     }
 
     /// The list of a Commit: what waits, then what is given by value.
