@@ -171,6 +171,13 @@ pub enum Misuse {
     /// No member has this leaf.
     #[error("no member has this leaf")]
     NoSuchMember,
+    /// A member can't remove itself by its own Commit: it proposes its removal, and another member
+    /// commits that.
+    #[error("a member can't commit its own removal")]
+    RemovesSelf,
+    /// The client of this key package is a member already.
+    #[error("the client of this key package is a member already")]
+    AlreadyMember,
     /// The client is a member of a group with this id already.
     #[error("the client is in a group with this id already")]
     GroupExists,

@@ -99,6 +99,10 @@ impl Group {
 
     /// Encrypts data to the group. The message is kept as unsent until it is acknowledged.
     ///
+    /// While proposals wait that this client could commit, they have to be committed first (RFC
+    /// 9420 section 12.4), also those that it made itself. Its own Update or removal, which only
+    /// another member can commit, does not count.
+    ///
     /// # Errors
     /// [`Misuse::ProposalsPending`] while proposals wait for a Commit, unless the builder allows
     /// it; [`Misuse::NotMember`]; the store or the generator failed.
@@ -150,7 +154,8 @@ impl Group {
     /// Stages a Commit that adds the clients of these key packages.
     ///
     /// # Errors
-    /// As for [`CommitBuilder::stage`]; [`Misuse::NotKeyPackage`].
+    /// As for [`CommitBuilder::stage`]; [`Misuse::NotKeyPackage`]; [`Error::Malformed`] if the bytes
+    /// are no message at all; [`Misuse::AlreadyMember`].
     pub fn invite<K: AsRef<[u8]>>(
         &self,
         key_packages: impl IntoIterator<Item = K>,
@@ -165,7 +170,7 @@ impl Group {
     /// Stages a Commit that removes a member.
     ///
     /// # Errors
-    /// As for [`CommitBuilder::stage`]; [`Error::Violation`] if no other member has this leaf.
+    /// [`Misuse::NoSuchMember`]; [`Misuse::RemovesSelf`]; otherwise as for [`CommitBuilder::stage`].
     pub fn remove(&self, leaf_index: LeafIndex) -> Result<PendingCommit, Error> {
         self.commit().remove(leaf_index).stage()
     }
@@ -200,10 +205,11 @@ impl Group {
     }
 
     /// Proposes to remove a member; its own leaf, to leave the group: another member has to commit
-    /// it.
+    /// it. A Commit of this client can't take its own removal along, and as every Commit it ends
+    /// what waits: propose it again then.
     ///
     /// # Errors
-    /// [`Error::Violation`] if no member has this leaf; otherwise as for [`Self::propose_add`].
+    /// [`Misuse::NoSuchMember`]; otherwise as for [`Self::propose_add`].
     pub fn propose_remove(&self, leaf_index: LeafIndex) -> Result<Outgoing, Error> {
         self.propose(Some(Proposal::Remove(leaf_index)))
     }

@@ -137,6 +137,7 @@ pub(super) fn propose(
     let framing = env.policy.framing(&[]);
     let (message, _, step) = match proposal {
         Some(proposal) => {
+            ensure_argument(&group.state, &proposal, &[])?;
             group.state.propose(proposal, &env.judge(), &framing, env.signer, env.rng)?
         }
         None => group.state.propose_update(&framing, env.signer, env.rng)?,
@@ -144,6 +145,31 @@ pub(super) fn propose(
     draft.step(&step)?;
     let outgoing = draft.outgoing(OutgoingKind::Proposal, message)?;
     Ok(draft.finish(Some(step), StagedChange::Keep, outgoing))
+}
+
+/// What the caller got wrong is told as that, and not as a rule that a peer broke.
+fn ensure_argument(
+    state: &GroupState,
+    proposal: &Proposal,
+    beside: &[Proposal],
+) -> Result<(), Misuse> {
+    let tree = state.tree();
+    match proposal {
+        Proposal::Remove(leaf) if tree.leaf(*leaf).is_none() => Err(Misuse::NoSuchMember),
+        Proposal::Add(key_package) => {
+            let owner = tree.signature_key_owner(&key_package.leaf_node.signature_key);
+            let leaves = |leaf| {
+                let remove = Proposal::Remove(leaf);
+                beside.contains(&remove)
+                    || state.waiting_proposals().any(|(_, waiting)| *waiting == remove)
+            };
+            match owner {
+                Some(leaf) if !leaves(leaf) => Err(Misuse::AlreadyMember),
+                _ => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A Commit that waits for the delivery service.
@@ -159,6 +185,12 @@ pub(super) fn stage(
 ) -> Result<Plan<Staged>, Error> {
     if group.staged.is_some() {
         return Err(Misuse::CommitStaged.into());
+    }
+    for proposal in &request.by_value {
+        ensure_argument(&group.state, proposal, &request.by_value)?;
+        if *proposal == Proposal::Remove(group.state.own_leaf()) {
+            return Err(Misuse::RemovesSelf.into());
+        }
     }
     let mut draft = Draft::new(group);
     let (staged, step) = group.state.commit(request, &env.judge(), env.signer, env.rng)?;

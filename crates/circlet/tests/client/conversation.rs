@@ -345,7 +345,10 @@ fn what_is_misused_is_told() {
     let key_package = alice.key_package().unwrap();
     assert!(matches!(alice.receive(&key_package), Err(Error::Misuse(Misuse::NotReceivable))));
     assert!(matches!(alice.receive(b"nonsense"), Err(Error::Malformed(_))));
-    assert!(matches!(group.remove(leaf(9)), Err(Error::Violation(_))));
+    assert!(matches!(group.remove(leaf(9)), Err(Error::Misuse(Misuse::NoSuchMember))));
+    assert!(matches!(group.remove(leaf(0)), Err(Error::Misuse(Misuse::RemovesSelf))));
+    let again = group.invite([&key_package]);
+    assert!(matches!(again, Err(Error::Misuse(Misuse::AlreadyMember))));
 
     // A Welcome into a group that one is in.
     let dave = client("dave", 4);
