@@ -14,14 +14,15 @@ use circlet::crypto::{
 use crypto_support::{Case, cases, providers};
 use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, PskBundle, Serializable};
+use sha3::digest::{ExtendableOutput, Update, XofReader};
+use sha3::{Shake128, Shake128Reader};
 
 const INFO: &[u8] = b"Ode on a Grecian Urn";
-const PLAINTEXT: &[u8] = b"Beauty is truth, truth beauty";
 
 #[test]
-fn keys_and_encapsulations_of_rfc_9180() {
+fn known_answers_of_rfc_9180() {
     let cases = cases(include_str!("data/crypto/rfc9180.txt"));
-    assert_eq!(cases.len(), 6);
+    assert_eq!(cases.len(), 18);
     for provider in providers() {
         for case in &cases {
             check(&*provider, case);
@@ -33,21 +34,54 @@ fn check(provider: &dyn CryptoProvider, case: &Case) {
     let spec = spec(case);
     let keys = provider.import_private_key(spec.kem.id, &case.bytes("sk-r")).unwrap();
     assert_eq!(keys.public.as_bytes(), case.bytes("pk-r"));
-    if case.has("ikm-r") {
-        assert_eq!(provider.derive_key_pair(spec.kem.id, &case.bytes("ikm-r")).unwrap(), keys);
-    }
+    assert_eq!(provider.derive_key_pair(spec.kem.id, &case.bytes("ikm-r")).unwrap(), keys);
     let seed = Secret::new(&case.bytes("ikm-e"));
     let enc = case.bytes("enc");
     let (kem_output, mut sender) =
         ours::setup_base_sender(provider, &spec, &keys.public, INFO, &seed).unwrap();
     let mut recipient = ours::setup_base_recipient(provider, &spec, &keys, &enc, INFO).unwrap();
     assert_eq!(kem_output, enc);
-    for number in 0..3 {
-        let aad = format!("Count-{number}");
-        let sealed = sender.seal(aad.as_bytes(), PLAINTEXT).unwrap();
-        assert_eq!(recipient.open(aad.as_bytes(), &sealed).unwrap().as_bytes(), PLAINTEXT);
+
+    let (mut inputs, mut ciphertexts) = (Inputs::new(), Shake128::default());
+    for _ in 0..1000 {
+        let (aad, plaintext) = (inputs.draw(), inputs.draw());
+        let sealed = sender.seal(&aad, &plaintext).unwrap();
+        ciphertexts.update(&sealed);
+        assert_eq!(recipient.open(&aad, &sealed).unwrap().as_bytes(), plaintext);
     }
-    assert_eq!(sender.export(b"", 32).unwrap(), recipient.export(b"", 32).unwrap());
+    assert_eq!(digest(ciphertexts).as_slice(), case.bytes("encryptions"), "{case:?}");
+
+    let (mut inputs, mut values) = (Inputs::new(), Shake128::default());
+    for length in 0..1000 {
+        let context = inputs.draw();
+        let value = sender.export(&context, length).unwrap();
+        values.update(value.as_bytes());
+        assert_eq!(recipient.export(&context, length).unwrap(), value);
+    }
+    assert_eq!(digest(values).as_slice(), case.bytes("exports"), "{case:?}");
+}
+
+/// Byte strings of up to 255 bytes from SHAKE128 of nothing, each after a byte with its length.
+struct Inputs(Shake128Reader);
+
+impl Inputs {
+    fn new() -> Self {
+        Self(Shake128::default().finalize_xof())
+    }
+
+    fn draw(&mut self) -> Vec<u8> {
+        let mut length = [0];
+        self.0.read(&mut length);
+        let mut bytes = vec![0; usize::from(length[0])];
+        self.0.read(&mut bytes);
+        bytes
+    }
+}
+
+fn digest(shake: Shake128) -> [u8; 16] {
+    let mut out = [0; 16];
+    shake.finalize_xof().read(&mut out);
+    out
 }
 
 /// The suite with the case's algorithms, which need not be one of RFC 9420's.
