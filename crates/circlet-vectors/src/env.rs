@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use circlet::codec::DecodeContext;
 use circlet::crypto::{CipherSuite, CryptoProvider, Suite};
-use circlet::group::Settings;
+use circlet::group::{Grease, Settings};
 
 use crate::failure::Failure;
 
@@ -30,6 +30,8 @@ impl Env {
 
     pub(crate) fn settings(&self, cipher_suite: u16) -> Result<Settings, Failure> {
         let suite = self.suite(cipher_suite)?;
-        Ok(Settings { suite, context: Arc::new(self.context.clone()) })
+        let context = Arc::new(self.context.clone());
+        // A vector is what it says and nothing else.
+        Ok(Settings { context, grease: Grease::None, ..Settings::new(suite) })
     }
 }

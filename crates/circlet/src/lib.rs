@@ -57,6 +57,7 @@
 //! - `hazmat`: raw secrets for test vectors. Dangerous, and not covered by semantic versioning.
 
 mod error;
+mod mutation;
 mod rows;
 mod violation;
 

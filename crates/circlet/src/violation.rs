@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::mutation::off;
+
 /// Defines [`Violation`]: per line the variant, the id of its rule in the conformance table, the
 /// section of RFC 9420 and what was wrong.
 macro_rules! violations {
@@ -144,3 +146,18 @@ impl fmt::Display for Violation {
 }
 
 impl std::error::Error for Violation {}
+
+/// A rule: this violation, unless it holds.
+pub(crate) fn ensure(holds: bool, violation: Violation) -> Result<(), Violation> {
+    ensure_row(violation.id(), holds, violation)
+}
+
+/// A rule of another row of the conformance table than the violation's own.
+#[allow(dead_code, reason = "the rules that share a violation come with their rows")]
+pub(crate) fn ensure_row(
+    row: &'static str,
+    holds: bool,
+    violation: Violation,
+) -> Result<(), Violation> {
+    if holds || off(row) { Ok(()) } else { Err(violation) }
+}

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::codec::{DecodeContext, Limits};
+use crate::codec::{CustomProposal, DecodeContext, Limits};
 use crate::crypto::providers::DefaultProvider;
 use crate::crypto::{CipherSuite, CryptoProvider, Rng, Suite, SystemRng};
 use crate::error::{Error, Misuse};
@@ -15,7 +15,7 @@ use crate::storage::{Batch, MemoryStorage, Precondition, Storage};
 use crate::tree::ProposalType;
 
 use super::Client;
-use super::driver::{Inner, Policy};
+use super::driver::{Defaults, Inner};
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
@@ -63,7 +63,7 @@ pub struct ClientBuilder {
     rng: Box<dyn Rng>,
     clock: Arc<dyn Clock>,
     context: DecodeContext,
-    policy: Policy,
+    defaults: Defaults,
 }
 
 impl ClientBuilder {
@@ -77,7 +77,7 @@ impl ClientBuilder {
             rng: Box::new(SystemRng),
             clock: Arc::new(SystemClock),
             context: DecodeContext::default(),
-            policy: Policy::default(),
+            defaults: Defaults::default(),
         }
     }
 
@@ -133,14 +133,14 @@ impl ClientBuilder {
     /// How proposals and commits travel.
     #[must_use]
     pub fn handshake(mut self, format: HandshakeFormat) -> Self {
-        self.policy.handshake = format;
+        self.defaults.handshake = format;
         self
     }
 
     /// How encrypted messages are padded.
     #[must_use]
     pub fn padding(mut self, padding: Padding) -> Self {
-        self.policy.padding = padding;
+        self.defaults.padding = padding;
         self
     }
 
@@ -148,7 +148,7 @@ impl ClientBuilder {
     /// section 12.4.
     #[must_use]
     pub fn send_despite_proposals(mut self, allowed: bool) -> Self {
-        self.policy.send_despite_proposals = allowed;
+        self.defaults.send_despite_proposals = allowed;
         self
     }
 
@@ -157,15 +157,19 @@ impl ClientBuilder {
     /// refuse a Commit that everybody else has accepted, and be left behind.
     #[must_use]
     pub fn check_received_lifetimes(mut self, check: bool) -> Self {
-        self.policy.check_received_lifetimes = check;
+        self.defaults.check_received_lifetimes = check;
         self
     }
 
     /// Registers an application-defined proposal type, whose body is one `opaque<V>`: without
     /// that, a message with such a proposal can't be read. It is among the client's capabilities.
     #[must_use]
-    pub fn register_proposal_type(mut self, proposal_type: ProposalType) -> Self {
-        self.context.proposal_types.insert(proposal_type.0);
+    pub fn register_proposal_type(
+        mut self,
+        proposal_type: ProposalType,
+        rules: CustomProposal,
+    ) -> Self {
+        self.context.proposal_types.insert(proposal_type.0, rules);
         self
     }
 
@@ -220,13 +224,13 @@ impl ClientBuilder {
         let provider = self.provider.clone();
         let provider = provider.unwrap_or_else(|| Arc::new(DefaultProvider::new()));
         let context = Arc::new(self.context.clone());
-        Ok(Settings { suite: Suite::new(provider, cipher_suite)?, context })
+        Ok(Settings { context, ..Settings::new(Suite::new(provider, cipher_suite)?) })
     }
 
     fn client(self, settings: Settings, signer: SigningKey) -> Client {
-        let Self { credential, storage, validator, rng, clock, policy, .. } = self;
+        let Self { credential, storage, validator, rng, clock, defaults, .. } = self;
         let inner =
-            Inner::new(settings, credential, signer, storage, validator, rng, clock, policy);
+            Inner::new(settings, credential, signer, storage, validator, rng, clock, defaults);
         Client { inner: Arc::new(inner) }
     }
 }
@@ -237,7 +241,7 @@ impl fmt::Debug for ClientBuilder {
             .field("credential", &self.credential)
             .field("cipher_suite", &self.cipher_suite)
             .field("context", &self.context)
-            .field("policy", &self.policy)
+            .field("defaults", &self.defaults)
             .finish_non_exhaustive()
     }
 }

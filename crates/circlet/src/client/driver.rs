@@ -24,7 +24,7 @@ use super::plan::{self, Env, Plan, StagedChange, Write};
 
 /// What the builder decides once for all groups.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Policy {
+pub(super) struct Defaults {
     pub(super) handshake: HandshakeFormat,
     pub(super) padding: Padding,
     pub(super) send_despite_proposals: bool,
@@ -40,7 +40,7 @@ pub(super) struct Inner {
     validator: Arc<dyn CredentialValidator>,
     rng: Mutex<Box<dyn Rng>>,
     pub(super) clock: Arc<dyn Clock>,
-    policy: Policy,
+    defaults: Defaults,
     slots: Mutex<HashMap<GroupId, Arc<Mutex<Slot>>>>,
 }
 
@@ -96,10 +96,10 @@ impl Inner {
         validator: Arc<dyn CredentialValidator>,
         rng: Box<dyn Rng>,
         clock: Arc<dyn Clock>,
-        policy: Policy,
+        defaults: Defaults,
     ) -> Self {
         let (rng, slots) = (Mutex::new(rng), Mutex::default());
-        Self { settings, credential, signer, storage, validator, rng, clock, policy, slots }
+        Self { settings, credential, signer, storage, validator, rng, clock, defaults, slots }
     }
 
     pub(super) fn rng(&self) -> SharedRng<'_> {
@@ -107,7 +107,7 @@ impl Inner {
     }
 
     pub(super) fn framing(&self, authenticated_data: &[u8]) -> Framing {
-        self.policy.framing(authenticated_data)
+        self.defaults.framing(authenticated_data)
     }
 
     /// Looks at a group as the store has it now: another process may have moved it on.
@@ -179,7 +179,7 @@ impl Inner {
                 psks,
                 now: self.clock.now(),
                 rng: &mut self.rng(),
-                policy: &self.policy,
+                defaults: &self.defaults,
             };
             match operation(group, &mut env) {
                 Err(Error::Unready(Unready::UnknownPsk(psk_id))) => self.load_psk(psks, psk_id)?,

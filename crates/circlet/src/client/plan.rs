@@ -11,7 +11,7 @@ use crate::message::{ContentType, MlsMessage, Proposal, Sender};
 use crate::rows::{Head, Kind, LoadedGroup, put_next_epoch, put_staged, put_step};
 use crate::storage::Batch;
 
-use super::driver::Policy;
+use super::driver::Defaults;
 use super::event::{
     DeliveryId, EpochChange, Message, Outgoing, OutgoingKind, Received, ReceivedProposal,
 };
@@ -26,7 +26,7 @@ pub(super) struct Env<'a> {
     pub(super) psks: &'a dyn PskSource,
     pub(super) now: u64,
     pub(super) rng: &'a mut dyn Rng,
-    pub(super) policy: &'a Policy,
+    pub(super) defaults: &'a Defaults,
 }
 
 impl<'a> Env<'a> {
@@ -119,8 +119,8 @@ pub(super) fn send(
     env: &mut Env<'_>,
 ) -> Result<Plan<Outgoing>, Error> {
     let mut draft = Draft::new(group);
-    let framing = env.policy.framing(authenticated_data);
-    let despite = env.policy.send_despite_proposals;
+    let framing = env.defaults.framing(authenticated_data);
+    let despite = env.defaults.send_despite_proposals;
     let (message, step) = group.state.send(data, &framing, despite, env.signer, env.rng)?;
     draft.step(&step)?;
     let outgoing = draft.outgoing(OutgoingKind::Application, message)?;
@@ -134,7 +134,7 @@ pub(super) fn propose(
     env: &mut Env<'_>,
 ) -> Result<Plan<Outgoing>, Error> {
     let mut draft = Draft::new(group);
-    let framing = env.policy.framing(&[]);
+    let framing = env.defaults.framing(&[]);
     let (message, _, step) = match proposal {
         Some(proposal) => {
             ensure_argument(&group.state, &proposal, &[])?;
@@ -300,7 +300,7 @@ pub(super) fn receive(
             return Ok(Plan::nothing(Received::Discarded));
         }
     }
-    let now = env.policy.check_received_lifetimes.then_some(env.now);
+    let now = env.defaults.check_received_lifetimes.then_some(env.now);
     let opened = match state.open(message, now) {
         Ok(opened) => opened,
         Err(error) => return unread(error).map(Plan::nothing),
@@ -399,7 +399,7 @@ fn message_hash(suite: &Suite, bytes: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(suite.hash(&[bytes])?.as_bytes().to_vec())
 }
 
-impl Policy {
+impl Defaults {
     pub(super) fn framing(&self, authenticated_data: &[u8]) -> Framing {
         Framing {
             authenticated_data: authenticated_data.to_vec(),

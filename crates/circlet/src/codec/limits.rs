@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bounds on what a client accepts and keeps. Passing one is an error of its own, never a panic
 /// or a silent cut.
@@ -66,6 +66,22 @@ impl Default for Limits {
     }
 }
 
+/// What the registry says of a proposal type (RFC 9420 section 17.4), for one that an application
+/// defines. All members must say the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CustomProposal {
+    /// Whether a Commit with such a proposal needs a path. Default true.
+    pub path_required: bool,
+    /// Whether external senders may send it. Default false.
+    pub external: bool,
+}
+
+impl Default for CustomProposal {
+    fn default() -> Self {
+        Self { path_required: true, external: false }
+    }
+}
+
 /// What a [`Reader`](super::Reader) must know beside the bytes: the limits, and the proposal and
 /// credential types that the application registered.
 ///
@@ -76,7 +92,7 @@ pub struct DecodeContext {
     /// The bounds.
     pub limits: Limits,
     /// Application-defined proposal types whose body is `opaque<V>`.
-    pub proposal_types: BTreeSet<u16>,
+    pub proposal_types: BTreeMap<u16, CustomProposal>,
     /// Application-defined credential types whose body is `opaque<V>`.
     pub credential_types: BTreeSet<u16>,
 }

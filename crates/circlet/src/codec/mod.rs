@@ -14,7 +14,7 @@ mod writer;
 mod tests;
 
 pub use error::{DecodeError, EncodeError};
-pub use limits::{DecodeContext, Limits};
+pub use limits::{CustomProposal, DecodeContext, Limits};
 pub(crate) use reader::push;
 pub use reader::{Decode, Reader};
 pub use writer::{Encode, Writer};

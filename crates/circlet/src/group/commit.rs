@@ -119,7 +119,9 @@ impl GroupState {
         for item in &applied.items {
             item.ask(judge.validator, self.group_id())?;
         }
-        let path = if request.force_path && applied.reinit.is_none() || path_required(&list) {
+        let path = if request.force_path && applied.reinit.is_none()
+            || path_required(&list, &self.settings.context)
+        {
             let position = self.position(self.own_leaf);
             let suite = &self.settings.suite;
             Some(NewPath::build(suite, &mut applied.tree, position, signer, rng)?)

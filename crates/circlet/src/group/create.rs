@@ -47,7 +47,7 @@ impl LeafTemplate {
     pub fn capabilities(settings: &Settings) -> Capabilities {
         let suites = settings.suite.provider().suites();
         let credentials = settings.context.credential_types.iter().copied().map(CredentialType);
-        let proposals = settings.context.proposal_types.iter().copied();
+        let proposals = settings.context.proposal_types.keys().copied();
         Capabilities {
             versions: vec![MLS10],
             cipher_suites: suites.iter().map(|spec| spec.suite).collect(),

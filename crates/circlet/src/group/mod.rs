@@ -40,7 +40,7 @@ pub use process::{CommitOutcome, OpenedCommit, ReviewedCommit};
 pub use propose::OpenedProposal;
 pub use protect::{ApplicationMessage, Framing, HandshakeFormat, Padding};
 pub use review::{Judge, NoPsks, PskSource, ReviewItem};
-pub use settings::Settings;
+pub use settings::{Grease, Policy, Settings};
 pub use state::{GroupState, Member, Status};
 pub use step::Step;
 

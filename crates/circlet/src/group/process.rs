@@ -100,7 +100,7 @@ impl GroupState {
         };
         let list = self.resolve(commit, committer)?;
         check_list(&list, committer, &self.epoch.tree, &self.settings.suite)?;
-        ensure_path(&list, commit.path.is_some())?;
+        ensure_path(&list, commit.path.is_some(), &self.settings.context)?;
         let mut applied = self.apply_list(&list, now)?;
         self.ensure_psk_limit(&applied.psks)?;
         if let Some(path) = &commit.path {

@@ -5,21 +5,75 @@ use crate::crypto::Suite;
 use crate::error::Refused;
 use crate::tree::Extensions;
 
-/// What a group is computed with: its cipher suite, the limits and the registered types. Cheap to
-/// clone.
+/// What a group is computed with: its cipher suite, the limits, the registered types and the
+/// application's policy. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The cipher suite over a provider.
     pub suite: Suite,
     /// Limits and registered types.
     pub context: Arc<DecodeContext>,
+    /// What the application allows of all that RFC 9420 does.
+    pub policy: Policy,
+    /// Where random values of no meaning go (section 13.5).
+    pub grease: Grease,
+}
+
+/// What the application allows of all that RFC 9420 does. Members that differ in it may disagree
+/// about a Commit: choose it for the whole group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The greatest total lifetime in seconds of a key package that is added (section 7.2).
+    /// Default a year of 365 days.
+    pub total_lifetime: u64,
+    /// Whether somebody may join by an external Commit (section 12.4.3.2). Default true: the
+    /// validator judges who it is, and members decide who gets a GroupInfo.
+    pub external_joins: bool,
+    /// Whether an external Commit may remove an old leaf of the one who joins. Default true.
+    pub external_rejoins: bool,
+    /// Whether an external Commit has to have a pre-shared key, so that a stolen signature key is
+    /// not enough. Default false.
+    pub external_psk_required: bool,
+    /// Whether somebody who is no member may propose its own Add (section 12.1.8). Default true:
+    /// the validator judges who it is, and a member has to commit it.
+    pub new_member_proposals: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            total_lifetime: 365 * 24 * 3600,
+            external_joins: true,
+            external_rejoins: true,
+            external_psk_required: false,
+            new_member_proposals: true,
+        }
+    }
+}
+
+/// Where random values of no meaning go, so that nobody gets used to refusing what they don't know
+/// (RFC 9420 section 13.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grease {
+    /// Nowhere.
+    None,
+    /// Into the lists of capabilities alone, for peers that refuse unknown extensions.
+    Capabilities,
+    /// Into the lists of capabilities and the extensions of leaves, KeyPackages and GroupInfos.
+    #[default]
+    Everywhere,
 }
 
 impl Settings {
-    /// A suite with the default limits and no registered types.
+    /// A suite with the default limits and policy, and no registered types.
     #[must_use]
     pub fn new(suite: Suite) -> Self {
-        Self { suite, context: Arc::default() }
+        Self {
+            suite,
+            context: Arc::default(),
+            policy: Policy::default(),
+            grease: Grease::default(),
+        }
     }
 
     /// Nothing is sent that others with the same limits could not read.

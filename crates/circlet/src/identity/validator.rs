@@ -24,6 +24,11 @@ pub enum CredentialUse {
     Commit,
     /// An external sender gets it in the group's extensions.
     ExternalSender,
+    /// Somebody who is no member proposes its own Add.
+    SelfAdd,
+    /// Somebody who is no member joins by an external Commit. Where that removes an old leaf of
+    /// the same client, the credential there is the one that is replaced.
+    ExternalJoin,
 }
 
 /// One question to the application's Authentication Service (RFC 9420 section 5.3.1).

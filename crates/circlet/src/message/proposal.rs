@@ -104,7 +104,7 @@ impl Proposal {
             ProposalType::GROUP_CONTEXT_EXTENSIONS => {
                 Extensions::decode(reader).map(Self::GroupContextExtensions)
             }
-            ProposalType(other) if reader.context().proposal_types.contains(&other) => {
+            ProposalType(other) if reader.context().proposal_types.contains_key(&other) => {
                 Ok(Self::Custom { proposal_type, body: reader.opaque()?.to_vec() })
             }
             ProposalType(other) => Err(DecodeError::UnsupportedProposal(other)),

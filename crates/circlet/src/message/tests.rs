@@ -1,5 +1,5 @@
 use super::*;
-use crate::codec::{Decode, DecodeContext, DecodeError, Encode};
+use crate::codec::{CustomProposal, Decode, DecodeContext, DecodeError, Encode};
 use crate::tree::{LeafIndex, ProposalType};
 
 fn context() -> DecodeContext {
@@ -34,7 +34,7 @@ fn a_proposal_type_that_nobody_registered_is_named() {
     assert_eq!(refused, Err(DecodeError::UnsupportedProposal(0x0a0a)));
 
     let mut registered = context();
-    registered.proposal_types.insert(0x0a0a);
+    registered.proposal_types.insert(0x0a0a, CustomProposal::default());
     let proposal = Proposal::from_bytes(&bytes, &registered).unwrap();
     let expected = Proposal::Custom { proposal_type: ProposalType(0x0a0a), body: vec![7, 7] };
     assert_eq!(proposal, expected);

@@ -1,7 +1,7 @@
 //! Leaves and KeyPackages (RFC 9420 sections 7.3 and 10.1).
 
-use super::Violation;
 use super::tree::{check_encryption_keys, check_signature_keys};
+use super::{Violation, ensure};
 use crate::codec::{Decode, DecodeContext};
 use crate::crypto::Suite;
 use crate::message::KeyPackage;
@@ -231,8 +231,4 @@ fn is_whole(extension: &Extension) -> bool {
         }
         _ => true,
     }
-}
-
-pub(super) fn ensure(holds: bool, violation: Violation) -> Result<(), Violation> {
-    if holds { Ok(()) } else { Err(violation) }
 }

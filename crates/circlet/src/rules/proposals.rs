@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Violation;
-use super::leaf::ensure;
+use super::{Violation, ensure};
+use crate::codec::DecodeContext;
 use crate::crypto::{HashReference, Suite};
 use crate::message::{Proposal, Sender};
 use crate::schedule::{PreSharedKeyId, Psk, ResumptionPskUsage};
@@ -159,14 +159,23 @@ fn count(list: &[Resolved], kind: ProposalType) -> usize {
 
 /// V-12.4-04 and V-12.4-05: a Commit needs a path unless all it has is of types that do without
 /// (sections 12.4 and 17.4).
-pub(crate) fn path_required(list: &[Resolved]) -> bool {
-    let does_without = |item: &Resolved| {
-        matches!(item.proposal, Proposal::Add(_) | Proposal::PreSharedKey(_) | Proposal::ReInit(_))
+pub(crate) fn path_required(list: &[Resolved], context: &DecodeContext) -> bool {
+    let does_without = |item: &Resolved| match &item.proposal {
+        Proposal::Add(_) | Proposal::PreSharedKey(_) | Proposal::ReInit(_) => true,
+        Proposal::Custom { proposal_type, .. } => {
+            let registered = context.proposal_types.get(&proposal_type.0);
+            registered.is_some_and(|rules| !rules.path_required)
+        }
+        _ => false,
     };
     list.is_empty() || !list.iter().all(does_without)
 }
 
 /// V-12.4.2-06: the path is there where it is needed.
-pub(crate) fn ensure_path(list: &[Resolved], has_path: bool) -> Result<(), Violation> {
-    ensure(has_path || !path_required(list), Violation::PathMissing)
+pub(crate) fn ensure_path(
+    list: &[Resolved],
+    has_path: bool,
+    context: &DecodeContext,
+) -> Result<(), Violation> {
+    ensure(has_path || !path_required(list, context), Violation::PathMissing)
 }

@@ -1,7 +1,7 @@
 //! Every type that is read from bytes, with the check that reading it is canonical: whatever is
 //! read is written back as the very bytes that it was read from.
 
-use circlet::codec::{Decode, DecodeContext, DecodeError, Encode};
+use circlet::codec::{CustomProposal, Decode, DecodeContext, DecodeError, Encode};
 use circlet::crypto::{
     CipherSuite, HashReference, HpkeCiphertext, HpkePublicKey, Mac, Signature, SignaturePublicKey,
 };
@@ -38,7 +38,7 @@ pub(crate) struct WireType {
 /// A context with a registered proposal and a registered credential type.
 pub(crate) fn context() -> DecodeContext {
     let mut context = DecodeContext::default();
-    context.proposal_types.insert(0xf001);
+    context.proposal_types.insert(0xf001, CustomProposal::default());
     context.credential_types.insert(0xf002);
     context
 }
