@@ -134,9 +134,18 @@ pub enum Refused {
     /// A Commit has more pre-shared keys than the limit allows.
     #[error("more than {0} pre-shared keys in a Commit")]
     Psks(usize),
-    /// An external Commit or an external proposal, which this version does not take.
-    #[error("messages from outside of the group are not accepted")]
-    ExternalMessage,
+    /// The policy does not let anybody join by an external Commit.
+    #[error("joining by an external Commit is not allowed")]
+    ExternalJoin,
+    /// The policy does not let an external Commit remove the joiner's old leaf.
+    #[error("an external Commit may not remove an old leaf")]
+    ExternalRejoin,
+    /// The policy wants a pre-shared key in every external Commit.
+    #[error("an external Commit needs a pre-shared key")]
+    ExternalJoinWithoutPsk,
+    /// The policy does not let new members propose their own Add.
+    #[error("new members may not propose their own Add")]
+    NewMemberProposal,
     /// A group for re-initialization or branching, which this version does not join.
     #[error("the Welcome continues another group")]
     Subgroup,

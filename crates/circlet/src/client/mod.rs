@@ -24,7 +24,8 @@ use std::sync::Arc;
 pub use builder::{ClientBuilder, Clock, SystemClock};
 pub use commit::{CommitBuilder, Confirmed, Invited, PendingCommit, PendingInvite};
 pub use event::{
-    DeliveryId, EpochChange, Joined, Message, Outgoing, OutgoingKind, Received, ReceivedProposal,
+    DeliveryId, EpochChange, Joined, Message, Outgoing, OutgoingKind, Proposer, Received,
+    ReceivedProposal,
 };
 pub use group::{Group, GroupOptions};
 

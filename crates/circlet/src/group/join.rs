@@ -137,7 +137,7 @@ fn decrypt_secrets(
 }
 
 /// V-12.4.3.1-05 and V-12.4.3.1-06.
-fn psk_secrets(
+pub(super) fn psk_secrets(
     ids: &[PreSharedKeyId],
     source: &dyn PskSource,
 ) -> Result<Vec<(PreSharedKeyId, Secret)>, Error> {
@@ -187,7 +187,7 @@ fn undecryptable(error: CryptoError) -> Error {
 
 /// What a GroupInfo must be to whoever joins with it (section 12.4.3): finds its tree, verifies
 /// its signature, and holds the tree against its hash.
-fn check_group_info(
+pub(super) fn check_group_info(
     settings: &Settings,
     group_info: &GroupInfo,
     ratchet_tree: Option<&[u8]>,
@@ -210,7 +210,7 @@ fn check_group_info(
 
 /// V-12.4.3.1-13 to V-12.4.3.1-17 and V-12.4.3.1-25: the tree, and every leaf in it. Lifetimes are
 /// left alone: a member's key package may have expired since it was added (section 7.3).
-fn check_members(
+pub(super) fn check_members(
     settings: &Settings,
     group_info: &GroupInfo,
     tree: &RatchetTree,

@@ -1,7 +1,9 @@
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
 use crate::error::Error;
-use crate::group::{CommitOutcome, EpochState, GroupState, NextEpoch, StagedCommit};
-use crate::message::{GroupId, ReInit};
+use crate::group::{
+    AppliedProposal, CommitOutcome, EpochState, GroupState, NextEpoch, StagedCommit,
+};
+use crate::message::{GroupId, Proposal, ReInit, Sender};
 use crate::schedule::SecretTree;
 use crate::tree::{LeafIndex, NodeIndex, RatchetTree, StoredNode};
 
@@ -165,6 +167,7 @@ fn write_optional(bytes: Option<&[u8]>, writer: &mut Writer) {
 pub(crate) fn write_outcome(outcome: &CommitOutcome, writer: &mut Writer) {
     writer.u64(outcome.epoch);
     write_member(&outcome.committer, writer);
+    writer.u8(outcome.external.into());
     for list in [&outcome.added, &outcome.removed, &outcome.updated] {
         writer.nested(|writer| list.iter().for_each(|member| write_member(member, writer)));
     }
@@ -176,20 +179,31 @@ pub(crate) fn write_outcome(outcome: &CommitOutcome, writer: &mut Writer) {
             reinit.encode(writer);
         }
     }
+    writer.nested(|writer| {
+        for custom in &outcome.custom {
+            custom.sender.encode(writer);
+            custom.proposal.encode(writer);
+        }
+    });
 }
 
 pub(crate) fn read_outcome(reader: &mut Reader<'_>) -> Result<CommitOutcome, DecodeError> {
     let epoch = reader.u64()?;
     let committer = read_member(reader)?;
+    let external = reader.u8()? != 0;
     let mut members = || reader.vector_with(usize::MAX, "members", |reader| read_member(reader));
     let (added, removed, updated) = (members()?, members()?, members()?);
     Ok(CommitOutcome {
         epoch,
         committer,
+        external,
         added,
         removed,
         updated,
         removes_own: reader.u8()? != 0,
         reinit: reader.optional::<ReInit>()?,
+        custom: reader.vector_with(usize::MAX, "proposals", |reader| {
+            Ok(AppliedProposal::new(Sender::decode(reader)?, Proposal::decode(reader)?))
+        })?,
     })
 }

@@ -1,6 +1,7 @@
 mod conversation;
 mod hostile;
 mod made_up_suite;
+mod outside;
 mod scale;
 mod secrets;
 
