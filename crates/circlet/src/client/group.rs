@@ -277,7 +277,9 @@ impl Group {
     /// As for [`Self::epoch`].
     pub fn group_info(&self, options: GroupInfoOptions) -> Result<Vec<u8>, Error> {
         let inner = self.inner();
-        let info = inner.look(&self.id, |group| group.state.group_info(options, &inner.signer))?;
+        let info = inner.look(&self.id, |group| {
+            group.state.group_info(options, &inner.signer, &mut inner.rng())
+        })?;
         Ok(info.to_bytes()?)
     }
 

@@ -369,6 +369,7 @@ impl GroupState {
             None,
             request.tree_in_welcome,
             (self.own_leaf, signer),
+            (self.settings.grease, rng),
         )?;
         let keys = &advance.welcome;
         let plaintext = group_info.to_bytes()?;

@@ -238,7 +238,7 @@ fn the_state(
     for framing in [&framing, &public] {
         shown.show(&state.propose_update(framing, signer, rng)?);
     }
-    shown.show(&state.group_info(GroupInfoOptions::default(), signer)?);
+    shown.show(&state.group_info(GroupInfoOptions::default(), signer, rng)?);
     let judge = Judge { validator: &BasicValidator, psks: &OnePsk, now: None };
     shown.show(&(judge, NoPsks, BasicValidator, GroupInfoOptions::default()));
     for handshake in [HandshakeFormat::Private, HandshakeFormat::Public] {

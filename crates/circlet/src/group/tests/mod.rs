@@ -1,5 +1,6 @@
 mod conversation;
 mod hostile;
+mod key_packages;
 mod made_up_suite;
 mod outside;
 mod scale;
