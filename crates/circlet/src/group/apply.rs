@@ -86,7 +86,10 @@ impl GroupState {
                     extensions = new.clone();
                     extensions_changed = true;
                 }
-                Proposal::ReInit(parameters) => reinit = Some(parameters.clone()),
+                Proposal::ReInit(parameters) => {
+                    self.check_reinit(parameters)?;
+                    reinit = Some(parameters.clone());
+                }
                 _ => {}
             }
         }
@@ -147,7 +150,7 @@ impl GroupState {
         &self,
         epoch: EpochState,
         changed: &BTreeSet<LeafIndex>,
-        reinitialized: bool,
+        reinit: Option<ReInit>,
     ) -> NextEpoch {
         let former = changed.iter().filter_map(|leaf| {
             let before = self.epoch.tree.leaf(*leaf).map(owner_of);
@@ -156,7 +159,7 @@ impl GroupState {
         });
         let former = former.collect();
         let tree_changes = epoch.tree.changes_since(&self.epoch.tree);
-        NextEpoch { tree_changes, former, epoch, reinitialized }
+        NextEpoch { tree_changes, former, epoch, reinit }
     }
 }
 

@@ -161,6 +161,7 @@ impl GroupState {
             former: FormerMembers::default(),
             skipped: SkippedKeys::new(),
             status: Status::Active,
+            reinit: None,
             version: 0,
         }
     }
