@@ -94,6 +94,12 @@ violations! {
     KeyPackageSuite "V-10.1-01" "10.1" "a KeyPackage is of another cipher suite or version";
     KeyPackageInitKey "V-10.1-04" "10.1" "a KeyPackage's init key is its leaf's encryption key";
 
+    ReInitParameters "V-11.2-01" "11.2" "a re-initialized group is not what the ReInit says";
+    ReInitPsk "V-11.2-02" "11.2" "the PSK of a re-initialized group is not of the epoch that a ReInit began";
+    ReInitMembers "V-11.2-05" "12.4.3.1" "a re-initialized group has other members than the old one";
+    BranchParameters "V-11.3-02" "11.3" "a branch is of another cipher suite or version than the old group";
+    BranchMembers "V-11.3-02" "11.3" "a branch has a member that the old group does not have";
+
     ExternalUpdate "V-12.1.2-02" "12.1.2" "an Update was sent by somebody who is no member";
     RemoveOfBlank "V-12.1.3-01" "12.1.3" "a Remove names a leaf that is blank";
     PskUsage "V-12.1.4-01" "12.1.4" "a resumption PSK's usage does not fit";
@@ -131,6 +137,7 @@ violations! {
     WelcomeSecretLength "V-12.4.3.1-08" "12.4.3.1" "a secret in a Welcome has the wrong length";
     WelcomeDecryption "V-12.4.3.1-04" "12.4.3.1" "a Welcome can't be decrypted";
     WelcomePskUsage "V-12.4.3.1-06" "12.4.3.1" "a Welcome has more than one PSK for re-initialization or branching";
+    SubgroupEpoch "V-12.4.3.1-24" "12.4.3.1" "a group that continues another is not in epoch 1";
     WelcomeCipherSuite "V-12.4.3.1-11" "12.4.3.1" "a Welcome's GroupInfo is of another cipher suite or version";
     TreeHash "V-12.4.3.1-12" "12.4.3.1" "the tree does not have the hash in the GroupContext";
     UnmergedLeafMisplaced "V-12.4.3.1-15" "12.4.3.1" "an unmerged leaf is blank or not below its node";

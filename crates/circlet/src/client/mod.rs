@@ -14,6 +14,8 @@ mod driver;
 mod event;
 mod group;
 mod plan;
+mod psks;
+mod subgroup;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -28,6 +30,7 @@ pub use event::{
     ReceivedProposal,
 };
 pub use group::{Group, GroupOptions};
+pub use subgroup::{Continued, ReInitOptions};
 
 use crate::codec::Encode;
 use crate::crypto::Secret;

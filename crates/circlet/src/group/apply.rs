@@ -89,7 +89,10 @@ impl GroupState {
                     extensions = new.clone();
                     extensions_changed = true;
                 }
-                Proposal::ReInit(parameters) => reinit = Some(parameters.clone()),
+                Proposal::ReInit(parameters) => {
+                    self.check_reinit(parameters)?;
+                    reinit = Some(parameters.clone());
+                }
                 _ => {}
             }
         }
@@ -152,7 +155,7 @@ impl GroupState {
         &self,
         epoch: EpochState,
         changed: &BTreeSet<LeafIndex>,
-        reinitialized: bool,
+        reinit: Option<ReInit>,
     ) -> NextEpoch {
         let former = changed.iter().filter_map(|leaf| {
             let before = self.epoch.tree.leaf(*leaf).map(owner_of);
@@ -161,7 +164,7 @@ impl GroupState {
         });
         let former = former.collect();
         let tree_changes = epoch.tree.changes_since(&self.epoch.tree);
-        NextEpoch { tree_changes, former, epoch, reinitialized }
+        NextEpoch { tree_changes, former, epoch, reinit }
     }
 }
 

@@ -20,6 +20,13 @@ use super::{CommitOutcome, Framing, GroupState, Judge, LeafChange, PskSource, Si
 /// Pre-shared keys with their secrets, in the order of a Commit.
 type PskSecrets = Vec<(PreSharedKeyId, Secret)>;
 
+/// What a Commit is made of.
+pub(super) struct Composed {
+    pub(super) list: Vec<Resolved>,
+    pub(super) applied: Applied,
+    pub(super) psks: PskSecrets,
+}
+
 /// What a Commit shall do.
 #[derive(Clone, Debug)]
 pub struct CommitRequest {
@@ -133,7 +140,19 @@ impl GroupState {
     ) -> Result<(StagedCommit, Step), Error> {
         self.ensure_active()?;
         let list = self.compose(&request, judge)?;
-        let (mut applied, psks) = self.try_list(&list, judge.now, judge.psks)?;
+        let (applied, psks) = self.try_list(&list, judge.now, judge.psks)?;
+        self.commit_composed(request, Composed { list, applied, psks }, judge, signers, rng)
+    }
+
+    /// The Commit of a list that was checked and applied.
+    pub(super) fn commit_composed(
+        &self,
+        request: CommitRequest,
+        Composed { list, mut applied, psks }: Composed,
+        judge: &Judge<'_>,
+        signers: Signers<'_>,
+        rng: &mut dyn Rng,
+    ) -> Result<(StagedCommit, Step), Error> {
         for item in &applied.items {
             item.ask(judge.validator, self.group_id())?;
         }
@@ -160,13 +179,13 @@ impl GroupState {
             let own = self.own_leaf.node().ok_or(Error::Internal)?;
             private_keys.extend(path.private_keys(own));
         }
-        let reinitialized = applied.reinit.is_some();
+        let reinit = applied.reinit.clone();
         let epoch = advance.into_epoch(suite, tag, applied.tree, private_keys)?;
         let staged = StagedCommit {
             message: self.sendable(message.to_bytes()?)?,
             parent_epoch: self.epoch(),
             parent_transcript_hash: self.epoch.interim_transcript_hash.as_bytes().to_vec(),
-            next: self.next_epoch(epoch, &changed, reinitialized),
+            next: self.next_epoch(epoch, &changed, reinit),
             welcome,
             ratchet_tree,
             outcome,
@@ -299,6 +318,16 @@ impl GroupState {
         psks: &dyn PskSource,
     ) -> Result<(Applied, PskSecrets), Error> {
         check_list(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
+        self.try_checked(list, now, psks)
+    }
+
+    /// The same of a list that was checked.
+    pub(super) fn try_checked(
+        &self,
+        list: &[Resolved],
+        now: Option<u64>,
+        psks: &dyn PskSource,
+    ) -> Result<(Applied, PskSecrets), Error> {
         let applied = self.apply_list(list, now)?;
         self.ensure_psk_limit(&applied.psks)?;
         // V-7.3-07: who sends an Add answers for its lifetime, also where another proposed it.

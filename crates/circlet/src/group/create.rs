@@ -188,6 +188,7 @@ impl GroupState {
             former: FormerMembers::default(),
             skipped: SkippedKeys::new(),
             status: Status::Active,
+            reinit: None,
             version: 0,
         }
     }

@@ -159,7 +159,7 @@ impl ReviewedGroupInfo {
         let (kem_output, init_secret) =
             InitSecret::for_external_join(suite, &group.external_pub, rng)?;
         let proposals = group.proposals(&request, kem_output)?;
-        let psks = psk_secrets(&request.psks, judge.psks)?;
+        let psks = psk_secrets(&request.psks, suite, None, judge.psks)?;
 
         let mut tree = group.tree.clone();
         if let Some(old) = request.replaces {

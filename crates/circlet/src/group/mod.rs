@@ -30,6 +30,7 @@ mod review;
 mod settings;
 mod state;
 mod step;
+mod subgroup;
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,7 @@ pub use review::{Judge, NoPsks, PskSource, ReviewItem};
 pub use settings::{Grease, Policy, Settings};
 pub use state::{GroupState, Member, Status};
 pub use step::Step;
+pub use subgroup::{Founding, NewGroup, OldGroup};
 
 pub(crate) use past::{FormerMember, FormerMembers, PastEpoch};
 pub(crate) use pending::{CachedProposal, ProposalCache};

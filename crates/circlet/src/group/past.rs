@@ -49,6 +49,11 @@ impl FormerMembers {
         }
     }
 
+    /// The leaves that have changed.
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = LeafIndex> {
+        self.0.keys().map(|(leaf, _)| *leaf)
+    }
+
     pub(crate) fn insert(
         &mut self,
         leaf: LeafIndex,

@@ -234,8 +234,7 @@ impl GroupState {
         let tag = content.auth.confirmation_tag.as_ref().ok_or(Violation::ConfirmationTag)?;
         advance.verify_tag(suite, tag)?;
         let epoch = advance.into_epoch(suite, tag.clone(), applied.tree.clone(), private_keys)?;
-        let reinitialized = applied.reinit.is_some();
-        let next = self.next_epoch(epoch, &opened.changed, reinitialized);
+        let next = self.next_epoch(epoch, &opened.changed, applied.reinit.clone());
         Ok((outcome, self.step(opened.ratchet, Change::Epoch(Box::new(next)))))
     }
 

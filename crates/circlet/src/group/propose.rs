@@ -228,6 +228,7 @@ impl GroupState {
             (Proposal::ExternalInit(_), _) => {
                 return Err(Violation::ExternalInitInMemberCommit.into());
             }
+            (Proposal::ReInit(parameters), _) => self.check_reinit(parameters)?,
             (Proposal::GroupContextExtensions(new), _) => {
                 crate::rules::leaf::ensure_group_context_extensions(new)?;
                 self.settings.ensure_extension_count(new)?;

@@ -104,7 +104,7 @@ fn write_next(next: &NextEpoch, writer: &mut Writer) {
             write_former(former.as_ref(), writer);
         }
     });
-    writer.u8(next.reinitialized.into());
+    writer.optional(next.reinit.as_ref());
 }
 
 /// A staged epoch as it is stored, before it is put on top of the present one.
@@ -113,7 +113,7 @@ struct NextRow {
     secrets: Vec<(NodeIndex, crate::crypto::Secret)>,
     tree_changes: Vec<(NodeIndex, Option<StoredNode>)>,
     former: Vec<(LeafIndex, Option<crate::group::FormerMember>)>,
-    reinitialized: bool,
+    reinit: Option<ReInit>,
 }
 
 fn read_next(reader: &mut Reader<'_>) -> Result<NextRow, DecodeError> {
@@ -128,7 +128,7 @@ fn read_next(reader: &mut Reader<'_>) -> Result<NextRow, DecodeError> {
         former: reader.vector_with(usize::MAX, "members", |reader| {
             Ok((LeafIndex::decode(reader)?, read_former(reader)?))
         })?,
-        reinitialized: reader.u8()? != 0,
+        reinit: reader.optional()?,
     })
 }
 
@@ -149,7 +149,7 @@ impl NextRow {
             epoch,
             tree_changes: self.tree_changes,
             former: self.former,
-            reinitialized: self.reinitialized,
+            reinit: self.reinit,
         })
     }
 }

@@ -141,7 +141,7 @@ fn ensure_psk_usage(id: &PreSharedKeyId) -> Result<(), Violation> {
 }
 
 /// V-12.1.4-02: the nonce has the length of the KDF's output.
-fn ensure_psk_nonce(id: &PreSharedKeyId, suite: &Suite) -> Result<(), Violation> {
+pub(crate) fn ensure_psk_nonce(id: &PreSharedKeyId, suite: &Suite) -> Result<(), Violation> {
     ensure(id.psk_nonce.len() == suite.secret_length(), Violation::PskNonce)
 }
 

@@ -12,7 +12,8 @@ use crate::tree::{Extension, ExtensionType, ExternalSender, ProposalType};
 const SUITE: CipherSuite = CipherSuite::X25519_AES128GCM_SHA256_ED25519;
 
 fn group_info(actor: &Actor) -> GroupInfo {
-    let message = actor.state().group_info(GroupInfoOptions::default(), &actor.signer).unwrap();
+    let options = GroupInfoOptions::default();
+    let message = actor.state().group_info(options, &actor.signer, &mut SeededRng::new(5)).unwrap();
     let MlsMessage::GroupInfo(info) = message else { panic!("no GroupInfo") };
     info
 }
@@ -121,7 +122,8 @@ fn a_member_does_not_join_twice() {
 fn a_group_info_without_external_pub_is_refused() {
     let mut members = group(SUITE, 2);
     let options = GroupInfoOptions { external_pub: false, ..GroupInfoOptions::default() };
-    let message = members[0].state().group_info(options, &members[0].signer).unwrap();
+    let message =
+        members[0].state().group_info(options, &members[0].signer, &mut SeededRng::new(5)).unwrap();
     let MlsMessage::GroupInfo(info) = message else { panic!("no GroupInfo") };
     let request = request(&members[1]);
     let result = join(&mut members[1], info, request);
