@@ -1,0 +1,2 @@
+//! Tests of the testing room.
+mod honest;
