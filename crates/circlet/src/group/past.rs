@@ -68,6 +68,12 @@ impl FormerMembers {
         self.0.keys().filter(|(_, last)| *last < epoch).copied().collect()
     }
 
+    /// All entries, in order.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (LeafIndex, u64, Option<&FormerMember>)> {
+        self.0.iter().map(|((leaf, last), former)| (*leaf, *last, former.as_ref()))
+    }
+
     pub(crate) fn remove(&mut self, keys: &[(LeafIndex, u64)]) {
         for key in keys {
             self.0.remove(key);

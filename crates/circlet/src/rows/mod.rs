@@ -21,12 +21,16 @@
 //! | `out`, group, number | a message that was not yet acknowledged as sent |
 //! | `in`, group, number | an event that was not yet acknowledged as delivered |
 
+#[cfg(any(test, feature = "testing"))]
+mod fingerprint;
 mod load;
 mod staged;
 mod step;
 mod subgroup;
 mod values;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use fingerprint::{Part, put_part};
 pub(crate) use load::{LoadedGroup, load_group, number_u64};
 pub(crate) use staged::{put_staged, read_outcome, staged_message, write_outcome};
 pub(crate) use step::{delete_group, put_new_group, put_next_epoch, put_step};

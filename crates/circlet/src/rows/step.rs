@@ -148,7 +148,7 @@ fn put_past(state: &GroupState, batch: &mut Batch) -> Result<(), Error> {
     })
 }
 
-fn put_epoch(epoch: &EpochState, batch: &mut Batch) -> Result<(), Error> {
+pub(super) fn put_epoch(epoch: &EpochState, batch: &mut Batch) -> Result<(), Error> {
     let key = Kind::Epoch.row(&epoch.context.group_id);
     put(batch, key, |writer| write_epoch(epoch, writer))
 }
@@ -193,7 +193,7 @@ fn write_secrets(secrets: &EpochSecrets, writer: &mut Writer) {
     }
 }
 
-fn put_secret_tree(
+pub(super) fn put_secret_tree(
     group: &GroupId,
     epoch: u64,
     tree: &SecretTree,
