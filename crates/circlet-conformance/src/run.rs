@@ -74,3 +74,27 @@ fn drain(child: &mut Child) -> Option<thread::JoinHandle<String>> {
         String::from_utf8_lossy(&text).into_owned()
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Run by the test below: fails if this rule is off.
+    #[test]
+    fn probe() {
+        assert_ne!(std::env::var("CIRCLET_MUTATE").as_deref(), Ok("V-0.0-00"));
+    }
+
+    #[test]
+    fn a_run_is_told_by_what_the_test_does() {
+        let located = |name: &str| Located {
+            binary: std::env::current_exe().unwrap(),
+            folder: ".".into(),
+            name: format!("run::tests::{name}"),
+        };
+        assert_eq!(run(&located("probe"), None).unwrap(), Run::Passed);
+        assert_eq!(run(&located("probe"), Some("V-0.0-01")).unwrap(), Run::Passed);
+        assert_eq!(run(&located("probe"), Some("V-0.0-00")).unwrap(), Run::Failed);
+        assert_eq!(run(&located("prob"), None).unwrap(), Run::Missing);
+    }
+}

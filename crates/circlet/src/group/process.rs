@@ -8,6 +8,7 @@ use crate::identity::{CredentialUse, CredentialValidator};
 use crate::message::{
     AuthenticatedContent, Commit, Content, GroupContext, Proposal, ProposalOrRef, ReInit, Sender,
 };
+use crate::mutation::off;
 use crate::rules::Violation;
 use crate::rules::leaf::{check_leaf, ensure_path_leaf_source};
 use crate::rules::proposals::{Resolved, check_list, ensure_by_value, ensure_path};
@@ -274,7 +275,9 @@ impl GroupState {
     ) -> Result<BTreeMap<NodeIndex, HpkePrivateKey>, Error> {
         let unchanged =
             |node: NodeIndex| tree.encryption_key(node) == self.epoch.tree.encryption_key(node);
-        let kept = self.epoch.private_keys.iter().filter(|(node, _)| unchanged(**node));
+        // V-4.0-05: no key of a blank node, or of one that somebody else set.
+        let kept =
+            self.epoch.private_keys.iter().filter(|(node, _)| unchanged(**node) || off("V-4.0-05"));
         let mut kept: BTreeMap<_, _> = kept.map(|(node, key)| (*node, key.clone())).collect();
         if updated.contains(&self.own_leaf) {
             let own = tree.leaf(self.own_leaf).ok_or(Error::Internal)?;

@@ -4,6 +4,7 @@ use super::{Capabilities, Extensions, LeafIndex};
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 use crate::crypto::{CryptoError, HpkePublicKey, Signature, SignaturePublicKey, Suite};
 use crate::identity::{Credential, Signer, SignerError, sign_with_label};
+use crate::mutation::off;
 
 /// A member's leaf: keys, credential and capabilities, signed by the member (RFC 9420 section
 /// 7.2). It keeps the bytes that it was read from or signed as, since they are what is hashed and
@@ -204,6 +205,8 @@ impl Decode for LeafNodeSource {
             })),
             2 => Ok(Self::Update),
             3 => Ok(Self::Commit(reader.opaque()?.to_vec())),
+            // V-2.0-04.
+            _ if off("V-2.0-04") => Ok(Self::Update),
             other => Err(DecodeError::UnknownValue { kind: "LeafNodeSource", value: other.into() }),
         }
     }
