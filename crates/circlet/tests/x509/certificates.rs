@@ -113,7 +113,7 @@ impl Content {
             value(0xa3, &sequence(&self.extensions())),
         ]);
         let signature = signer.sign(&signed).unwrap();
-        sequence(&[signed, algorithm, bits(signature.as_bytes())])
+        sequence(&[signed, algorithm, bits(&signature.0)])
     }
 
     fn extensions(&self) -> Vec<Vec<u8>> {
