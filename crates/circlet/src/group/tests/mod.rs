@@ -3,6 +3,7 @@ mod hostile;
 mod made_up_suite;
 mod scale;
 mod secrets;
+mod subgroup;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
