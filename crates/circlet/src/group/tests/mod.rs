@@ -5,6 +5,7 @@ mod made_up_suite;
 mod outside;
 mod scale;
 mod secrets;
+mod subgroup;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
