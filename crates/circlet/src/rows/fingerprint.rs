@@ -40,8 +40,18 @@ impl Part {
 /// The rows of one part of a value; what no row has of it is in rows of its own.
 pub(crate) fn put_part(state: &GroupState, part: Part, batch: &mut Batch) -> Result<(), Error> {
     // Destructured, so that a field that is added is not forgotten here.
-    let GroupState { settings, own_leaf, epoch, proposals, past, former, skipped, status, version } =
-        state;
+    let GroupState {
+        settings,
+        own_leaf,
+        epoch,
+        proposals,
+        past,
+        former,
+        skipped,
+        status,
+        reinit,
+        version,
+    } = state;
     let group = state.group_id();
     match part {
         Part::Status => put(batch, Kind::Head.row(group), |writer| {
@@ -52,6 +62,7 @@ pub(crate) fn put_part(state: &GroupState, part: Part, batch: &mut Batch) -> Res
             });
             own_leaf.encode(writer);
             writer.u64(*version);
+            writer.optional(reinit.as_ref());
         }),
         Part::Epoch => {
             put(batch, Kind::Head.row(group), |writer| writer.opaque(&epoch.context_bytes))?;

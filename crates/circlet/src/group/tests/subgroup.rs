@@ -177,7 +177,8 @@ impl Forgery<'_> {
         let (applied, psks) = state.try_checked(&list, judge.now, judge.psks).unwrap();
         let composed = Composed { list, applied, psks };
         let request = CommitRequest::default();
-        let (staged, _) = state.commit_composed(request, composed, &judge, signer, rng).unwrap();
+        let (staged, _) =
+            state.commit_composed(request, composed, &judge, Signers::of(signer), rng).unwrap();
         staged.welcome.unwrap()
     }
 }
@@ -331,7 +332,8 @@ fn reinit_and_branch_are_no_usages_for_a_proposal() {
         let list = vec![Resolved { sender, proposal, reference: None }];
         let (applied, psks) = state.try_checked(&list, None, &NoPsks).unwrap();
         let composed = Composed { list, applied, psks };
-        let (staged, _) = state.commit_composed(request, composed, &judge, signer, rng).unwrap();
+        let (staged, _) =
+            state.commit_composed(request, composed, &judge, Signers::of(signer), rng).unwrap();
         refused(second.state().open(read(staged.message()), None).map(drop));
         assert_eq!(format!("{:?}", second.state()), before);
     }
@@ -366,7 +368,7 @@ fn a_closed_group_only_reads() {
         closed(state.propose(remove, &judge, &framing, signer, rng).err());
         closed(state.propose_update(&framing, signer, rng).err());
         closed(state.commit(CommitRequest::default(), &judge, signer, rng).err());
-        closed(state.group_info(GroupInfoOptions::default(), signer).err());
+        closed(state.group_info(GroupInfoOptions::default(), signer, rng).err());
     }
     for i in [0, 2] {
         assert!(matches!(members[i].receive(&late), Ok(Heard::Message(_))));

@@ -526,11 +526,11 @@ impl Applied {
         let find = |id: &PreSharedKeyId| match &id.psk {
             Psk::External { psk_id } => {
                 let found = psks.external.get(psk_id);
-                found.cloned().ok_or_else(|| Unready::UnknownPsk(psk_id.clone()))
+                found.cloned().ok_or_else(|| Unready::UnknownPsk(id.psk.clone()))
             }
             Psk::Resumption { psk_group_id, psk_epoch, .. } => {
                 let found = psks.resumption.get(&(psk_group_id.clone(), *psk_epoch));
-                found.cloned().ok_or_else(|| Unready::UnknownPsk(psk_group_id.clone()))
+                found.cloned().ok_or_else(|| Unready::UnknownPsk(id.psk.clone()))
             }
         };
         self.psks.iter().map(|id| Ok((id.clone(), find(id)?))).collect()
