@@ -224,8 +224,8 @@ impl TestGroup {
         self.member(index)?.insider()
     }
 
-    /// Gives a message to every member but the sender, and confirms the sender's staged Commit if
-    /// it has one.
+    /// Gives a message to every member but the sender: what each of them got from it. A staged
+    /// Commit of the sender waits for its confirmation still.
     ///
     /// # Errors
     /// The first that a member refuses it with.

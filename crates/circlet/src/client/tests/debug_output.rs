@@ -542,7 +542,7 @@ fn public_types() -> BTreeSet<String> {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() && name != "tests" && name != "hazmat" {
+            if path.is_dir() && !["tests", "hazmat", "testing"].contains(&&*name) {
                 folders.push(path);
             } else if name.ends_with(".rs") && name != "tests.rs" {
                 let source = std::fs::read_to_string(&path).unwrap();

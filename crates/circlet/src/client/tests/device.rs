@@ -53,7 +53,7 @@ pub(super) struct Device {
 
 impl Device {
     pub(super) fn new(name: &str, suite: CipherSuite, record: &Record) -> Self {
-        let (storage, spy) = (MemoryStorage::new(), Spy::new(record));
+        let (storage, spy) = (MemoryStorage::new(), Spy::of(record));
         let client = builder(name, 0, &storage, &spy).cipher_suite(suite).build().unwrap();
         Self { name: name.to_owned(), suite, storage, spy, client, restarts: 0 }
     }

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex};
 
 use crate::crypto::providers::DefaultProvider;
 use crate::crypto::{
-    AeadId, CryptoError, CryptoProvider, Digest, HashId, HpkeKeyPair, HpkePublicKey, KdfId, KemId,
-    Secret, SignatureId, SignatureKeyPair, SuiteSpec, WeakSecret,
+    AeadId, CryptoError, Digest, HashId, HpkeKeyPair, HpkePublicKey, KdfId, KemId, Secret,
+    SignatureId, SignatureKeyPair, WeakSecret,
 };
+use crate::testing::{Hooks, Spying};
 
 /// What the providers of one test have recorded together.
 #[derive(Clone, Default)]
@@ -125,8 +126,10 @@ impl Derivable {
 }
 
 /// A provider of one member.
-pub(crate) struct Spy {
-    provider: DefaultProvider,
+pub(crate) type Spy = Spying<DefaultProvider, Recorder>;
+
+/// What a [`Spy`] remembers.
+pub(crate) struct Recorder {
     record: Record,
     used: Mutex<Used>,
 }
@@ -154,27 +157,30 @@ impl Made {
 }
 
 impl Spy {
-    pub(crate) fn new(record: &Record) -> Arc<Self> {
-        let (provider, record) = (DefaultProvider::new(), record.clone());
-        Arc::new(Self { provider, record, used: Mutex::default() })
+    pub(crate) fn of(record: &Record) -> Arc<Self> {
+        let recorder = Recorder { record: record.clone(), used: Mutex::default() };
+        Arc::new(Self::new(DefaultProvider::new(), recorder))
     }
 
     /// The secrets that this provider made and somebody still holds.
     pub(crate) fn alive(&self) -> Vec<Made> {
-        let used = self.used.lock().unwrap();
+        let used = self.hooks().used.lock().unwrap();
         used.made.iter().filter(|made| made.is_alive()).cloned().collect()
     }
 
     /// How many secrets this provider made with this label.
     pub(crate) fn count(&self, label: &str) -> usize {
-        self.used.lock().unwrap().made.iter().filter(|made| made.label == label).count()
+        let used = self.hooks().used.lock().unwrap();
+        used.made.iter().filter(|made| made.label == label).count()
     }
 
     /// The keys that this member encrypted or decrypted contents with (RFC 9420 section 6.3.1).
     pub(crate) fn content_keys(&self) -> BTreeSet<Vec<u8>> {
-        self.used.lock().unwrap().content_keys.clone()
+        self.hooks().used.lock().unwrap().content_keys.clone()
     }
+}
 
+impl Recorder {
     fn made(&self, label: &str, secret: &Secret) {
         let made = Made {
             label: label.to_owned(),
@@ -216,27 +222,18 @@ fn label_of(info: &[&[u8]]) -> String {
     label.map_or_else(|| "HPKE".to_owned(), |label| String::from_utf8_lossy(label).into_owned())
 }
 
-impl CryptoProvider for Spy {
-    fn name(&self) -> &'static str {
-        "spy"
-    }
-
-    fn suites(&self) -> &[SuiteSpec] {
-        self.provider.suites()
-    }
-
-    fn hash(&self, id: HashId, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
-        self.provider.hash(id, parts)
-    }
-
-    fn hmac(&self, id: HashId, key: &[u8], parts: &[&[u8]]) -> Result<Digest, CryptoError> {
+impl Hooks for Recorder {
+    fn hmac(&self, (_, key, _): (HashId, &[u8], &[&[u8]]), _: Result<&Digest, CryptoError>) {
         self.record.0.lock().unwrap().node(key);
-        self.provider.hmac(id, key, parts)
     }
 
-    fn extract(&self, id: KdfId, salt: &[u8], ikm: &[&[u8]]) -> Result<Secret, CryptoError> {
-        let secret = self.provider.extract(id, salt, ikm)?;
-        self.made("extract", &secret);
+    fn extract(
+        &self,
+        (_, salt, ikm): (KdfId, &[u8], &[&[u8]]),
+        made: Result<&Secret, CryptoError>,
+    ) {
+        let Ok(secret) = made else { return };
+        self.made("extract", secret);
         let mut graph = self.record.0.lock().unwrap();
         let salt = graph.node(salt);
         // HPKE puts labels before its input, which is public or empty.
@@ -248,141 +245,93 @@ impl CryptoProvider for Spy {
                 }
             }
         }
-        drop(graph);
-        Ok(secret)
     }
 
     fn expand(
         &self,
-        id: KdfId,
-        key: &[u8],
-        info: &[&[u8]],
-        length: usize,
-    ) -> Result<Secret, CryptoError> {
-        let secret = self.provider.expand(id, key, info, length)?;
-        self.made(&label_of(info), &secret);
-        self.edge(key, &secret);
-        Ok(secret)
+        (_, key, info, _): (KdfId, &[u8], &[&[u8]], usize),
+        made: Result<&Secret, CryptoError>,
+    ) {
+        let Ok(secret) = made else { return };
+        self.made(&label_of(info), secret);
+        self.edge(key, secret);
     }
 
     fn seal(
         &self,
-        id: AeadId,
-        key: &[u8],
-        nonce: &[u8],
-        aad: &[u8],
-        plaintext: &[u8],
-    ) -> Result<Vec<u8>, CryptoError> {
+        (_, key, nonce, aad, plaintext): (AeadId, &[u8], &[u8], &[u8], &[u8]),
+        _: Result<&Vec<u8>, CryptoError>,
+    ) {
         self.use_key(key, nonce, aad);
         let mut graph = self.record.0.lock().unwrap();
         let content = is_content_aad(aad);
         graph.sealed.push(Sealed { key: key.to_vec(), nonce: nonce.to_vec(), content });
         graph.opened.entry(key.to_vec()).or_default().push(plaintext.to_vec());
-        drop(graph);
-        self.provider.seal(id, key, nonce, aad, plaintext)
     }
 
     fn open(
         &self,
-        id: AeadId,
-        key: &[u8],
-        nonce: &[u8],
-        aad: &[u8],
-        ciphertext: &[u8],
-    ) -> Result<Vec<u8>, CryptoError> {
-        let plaintext = self.provider.open(id, key, nonce, aad, ciphertext)?;
-        self.use_key(key, nonce, aad);
-        Ok(plaintext)
+        (_, key, nonce, aad, _): (AeadId, &[u8], &[u8], &[u8], &[u8]),
+        opened: Result<&Vec<u8>, CryptoError>,
+    ) {
+        if opened.is_ok() {
+            self.use_key(key, nonce, aad);
+        }
     }
 
-    fn derive_key_pair(&self, id: KemId, ikm: &[u8]) -> Result<HpkeKeyPair, CryptoError> {
-        let keys = self.provider.derive_key_pair(id, ikm)?;
+    fn derive_key_pair(&self, (_, ikm): (KemId, &[u8]), made: Result<&HpkeKeyPair, CryptoError>) {
+        let Ok(keys) = made else { return };
         self.made("private key", keys.private.secret());
         self.edge(ikm, keys.private.secret());
-        Ok(keys)
     }
 
-    fn import_private_key(&self, id: KemId, private: &[u8]) -> Result<HpkeKeyPair, CryptoError> {
-        let keys = self.provider.import_private_key(id, private)?;
+    fn import_private_key(&self, _: (KemId, &[u8]), made: Result<&HpkeKeyPair, CryptoError>) {
+        let Ok(keys) = made else { return };
         self.made("private key", keys.private.secret());
-        Ok(keys)
-    }
-
-    fn check_public_key(&self, id: KemId, public: &[u8]) -> Result<(), CryptoError> {
-        self.provider.check_public_key(id, public)
     }
 
     fn encapsulate(
         &self,
-        id: KemId,
-        public: &HpkePublicKey,
-        seed: &Secret,
-    ) -> Result<(Vec<u8>, Secret), CryptoError> {
-        let (output, shared) = self.provider.encapsulate(id, public, seed)?;
-        self.made("shared secret", &shared);
-        self.edge(seed.as_bytes(), &shared);
-        Ok((output, shared))
+        (_, _, seed): (KemId, &HpkePublicKey, &Secret),
+        made: Result<&(Vec<u8>, Secret), CryptoError>,
+    ) {
+        let Ok((_, shared)) = made else { return };
+        self.made("shared secret", shared);
+        self.edge(seed.as_bytes(), shared);
     }
 
     fn decapsulate(
         &self,
-        id: KemId,
-        keys: &HpkeKeyPair,
-        kem_output: &[u8],
-    ) -> Result<Secret, CryptoError> {
-        let shared = self.provider.decapsulate(id, keys, kem_output)?;
-        self.made("shared secret", &shared);
-        self.edge(keys.private.secret().as_bytes(), &shared);
-        Ok(shared)
+        (_, keys, _): (KemId, &HpkeKeyPair, &[u8]),
+        made: Result<&Secret, CryptoError>,
+    ) {
+        let Ok(shared) = made else { return };
+        self.made("shared secret", shared);
+        self.edge(keys.private.secret().as_bytes(), shared);
     }
 
     fn derive_signature_key_pair(
         &self,
-        id: SignatureId,
-        seed: &Secret,
-    ) -> Result<SignatureKeyPair, CryptoError> {
-        let keys = self.provider.derive_signature_key_pair(id, seed)?;
+        (_, seed): (SignatureId, &Secret),
+        made: Result<&SignatureKeyPair, CryptoError>,
+    ) {
+        let Ok(keys) = made else { return };
         self.made("signature key", keys.private.secret());
         self.edge(seed.as_bytes(), keys.private.secret());
-        Ok(keys)
     }
 
     fn import_signature_key(
         &self,
-        id: SignatureId,
-        private: &[u8],
-    ) -> Result<SignatureKeyPair, CryptoError> {
-        let keys = self.provider.import_signature_key(id, private)?;
+        _: (SignatureId, &[u8]),
+        made: Result<&SignatureKeyPair, CryptoError>,
+    ) {
+        let Ok(keys) = made else { return };
         self.made("signature key", keys.private.secret());
-        Ok(keys)
-    }
-
-    fn check_signature_key(&self, id: SignatureId, public: &[u8]) -> Result<(), CryptoError> {
-        self.provider.check_signature_key(id, public)
-    }
-
-    fn sign(
-        &self,
-        id: SignatureId,
-        keys: &SignatureKeyPair,
-        message: &[u8],
-    ) -> Result<Vec<u8>, CryptoError> {
-        self.provider.sign(id, keys, message)
-    }
-
-    fn verify(
-        &self,
-        id: SignatureId,
-        public: &[u8],
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<(), CryptoError> {
-        self.provider.verify(id, public, message, signature)
     }
 }
 
-impl fmt::Debug for Spy {
+impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Spy")
+        f.write_str("Recorder")
     }
 }

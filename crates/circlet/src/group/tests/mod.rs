@@ -13,39 +13,12 @@ use std::sync::Arc;
 use super::*;
 use crate::codec::{Decode, DecodeContext, Encode};
 use crate::crypto::providers::DefaultProvider;
-use crate::crypto::{CipherSuite, CryptoProvider, Rng, RngError, Secret, Suite};
+use crate::crypto::{CipherSuite, CryptoProvider, Secret, Suite};
 use crate::error::Error;
 use crate::identity::{BasicValidator, Credential, SigningKey};
 use crate::message::{GroupId, MlsMessage, Proposal, Welcome};
+pub(super) use crate::testing::{NOW, SeededRng};
 use crate::tree::{Extensions, LeafIndex, Lifetime};
-
-/// SHA-256 in counter mode over a seed: the same bytes in every run.
-pub(super) struct SeededRng {
-    provider: DefaultProvider,
-    seed: u64,
-    counter: u64,
-}
-
-impl SeededRng {
-    pub(super) fn new(seed: u64) -> Self {
-        Self { provider: DefaultProvider::portable(), seed, counter: 0 }
-    }
-}
-
-impl Rng for SeededRng {
-    fn fill(&mut self, out: &mut [u8]) -> Result<(), RngError> {
-        for chunk in out.chunks_mut(32) {
-            let input = [self.seed.to_be_bytes(), self.counter.to_be_bytes()];
-            let id = crate::crypto::HashId::SHA256;
-            let block = self.provider.hash(id, &[&input[0], &input[1]]).map_err(|_| RngError)?;
-            chunk.copy_from_slice(&block.as_bytes()[..chunk.len()]);
-            self.counter += 1;
-        }
-        Ok(())
-    }
-}
-
-pub(super) const NOW: u64 = 1_700_000_000;
 
 #[derive(Default)]
 pub(super) struct Psks(pub(super) BTreeMap<Vec<u8>, Secret>);

@@ -45,7 +45,7 @@ impl Room {
 
     /// Somebody who is no member yet.
     fn visitor(&self, name: &str) -> (Actor, Arc<Spy>) {
-        let spy = Spy::new(&self.record);
+        let spy = Spy::of(&self.record);
         let settings = Settings::new(Suite::new(spy.clone(), SUITE).unwrap());
         let mut rng = SeededRng::new(name.bytes().map(u64::from).sum());
         let signer = SigningKey::generate(&settings.suite, &mut rng).unwrap();

@@ -1,3 +1,4 @@
 //! Tests of the testing room.
 mod attacks;
+mod faults;
 mod honest;

@@ -42,7 +42,7 @@ struct Cost {
 
 impl Pair {
     fn new(population: &Population, committer: u32, receiver: u32) -> Self {
-        let provider = CountingProvider::new();
+        let provider = CountingProvider::counting();
         let committer = population.member(committer, provider.clone());
         let receiver = population.member(receiver, provider.clone());
         Self { provider, committer, receiver }
