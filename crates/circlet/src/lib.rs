@@ -55,6 +55,8 @@
 //! - `aws-lc-rs`: a second provider, which needs a C compiler.
 //! - `curve448`: cipher suites 4 and 6; read SECURITY.md before.
 //! - `hazmat`: raw secrets for test vectors. Dangerous, and not covered by semantic versioning.
+//! - `testing`: for tests, ours and yours: groups in one line, stores that fail, a member that
+//!   breaks rules. No stability promise.
 
 mod error;
 mod mutation;
@@ -72,6 +74,8 @@ pub mod message;
 pub mod rules;
 pub mod schedule;
 pub mod storage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod tree;
 
 pub use client::{Client, Group, Received};

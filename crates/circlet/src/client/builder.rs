@@ -58,6 +58,7 @@ pub struct ClientBuilder {
     credential: Credential,
     cipher_suite: CipherSuite,
     provider: Option<Arc<dyn CryptoProvider>>,
+    signing_key: Option<SigningKey>,
     storage: Arc<dyn Storage>,
     validator: Arc<dyn CredentialValidator>,
     rng: Box<dyn Rng>,
@@ -72,6 +73,7 @@ impl ClientBuilder {
             credential,
             cipher_suite: CipherSuite::X25519_AES128GCM_SHA256_ED25519,
             provider: None,
+            signing_key: None,
             storage: Arc::new(MemoryStorage::new()),
             validator: Arc::new(BasicValidator),
             rng: Box::new(SystemRng),
@@ -79,6 +81,25 @@ impl ClientBuilder {
             context: DecodeContext::default(),
             defaults: Defaults::default(),
         }
+    }
+
+    /// Another credential than the basic one with the builder's name. Its type is among the
+    /// client's capabilities; the validator has to accept it.
+    #[must_use]
+    pub fn credential(mut self, credential: Credential) -> Self {
+        if credential.credential_type() != CredentialType::BASIC {
+            self.context.credential_types.insert(credential.credential_type().0);
+        }
+        self.credential = credential;
+        self
+    }
+
+    /// The signature key of a new client, where its credential was made for one: an opened client
+    /// has the key that it was made with.
+    #[must_use]
+    pub fn signing_key(mut self, key: SigningKey) -> Self {
+        self.signing_key = Some(key);
+        self
     }
 
     /// The cipher suite of the client's keys and groups; an opened client keeps its own.
@@ -181,15 +202,20 @@ impl ClientBuilder {
         self
     }
 
-    /// Makes a new client with a fresh signature key.
+    /// Makes a new client, with a fresh signature key unless it was given one.
     ///
     /// # Errors
-    /// [`Misuse::WrongStore`] if the store holds a client already; the suite is not supported;
+    /// [`Misuse::WrongStore`] if the store holds a client already; [`Misuse::WrongSigner`] if the
+    /// signature key is not for the suite; the suite is not supported;
     /// [`Refused::Credential`](crate::Refused::Credential) if the validator rejects one's own; the
     /// store or the generator failed.
     pub fn build(mut self) -> Result<Client, Error> {
         let settings = self.settings(self.cipher_suite)?;
-        let signer = SigningKey::generate(&settings.suite, &mut self.rng)?;
+        let signer = match self.signing_key.take() {
+            Some(key) if key.algorithm() == settings.suite.spec().signature.id => key,
+            Some(_) => return Err(Misuse::WrongSigner.into()),
+            None => SigningKey::generate(&settings.suite, &mut self.rng)?,
+        };
         let key = signer.public_key();
         let check = CredentialCheck::new(&self.credential, key, CredentialUse::Own);
         self.validator.validate(&check)?;

@@ -39,6 +39,13 @@ impl Credential {
         Self::Basic(identity.as_ref().to_vec())
     }
 
+    /// A chain of certificates in DER form: the end entity's first, each issued by the next. Those
+    /// that all peers are known to possess may be left out at the end.
+    #[must_use]
+    pub fn x509(chain: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Self {
+        Self::X509(chain.into_iter().map(Into::into).collect())
+    }
+
     /// The type.
     #[must_use]
     pub fn credential_type(&self) -> CredentialType {

@@ -4,6 +4,8 @@
 mod credential;
 mod signer;
 mod validator;
+#[cfg(feature = "x509")]
+pub mod x509;
 
 pub use credential::{Credential, CredentialType};
 pub use signer::{Signer, SignerError, SigningKey, sign_with_label};

@@ -1,8 +1,8 @@
 use thiserror::Error;
 
 use crate::crypto::{
-    CryptoError, Rng, Signature, SignatureKeyPair, SignaturePrivateKey, SignaturePublicKey, Suite,
-    sign_content,
+    CryptoError, Rng, Signature, SignatureId, SignatureKeyPair, SignaturePrivateKey,
+    SignaturePublicKey, Suite, sign_content,
 };
 
 /// Why a [`Signer`] made no signature.
@@ -67,6 +67,12 @@ impl SigningKey {
         Ok(Self { suite: suite.clone(), keys })
     }
 
+    /// The signature scheme that the key is for.
+    #[must_use]
+    pub fn algorithm(&self) -> SignatureId {
+        self.suite.spec().signature.id
+    }
+
     /// The private key, for storing it.
     #[must_use]
     pub fn private_key(&self) -> &SignaturePrivateKey {
@@ -80,7 +86,7 @@ impl Signer for SigningKey {
     }
 
     fn sign(&self, content: &[u8]) -> Result<Signature, SignerError> {
-        let id = self.suite.spec().signature.id;
+        let id = self.algorithm();
         Ok(Signature(self.suite.provider().sign(id, &self.keys, content)?))
     }
 }

@@ -1,5 +1,5 @@
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
-use crate::crypto::{CryptoError, Secret, Suite};
+use crate::crypto::{CryptoError, Rng, RngError, Secret, Suite};
 use crate::mutation::off;
 
 /// `PreSharedKeyID`: which pre-shared key enters the key schedule, and the nonce that makes this
@@ -10,6 +10,19 @@ pub struct PreSharedKeyId {
     pub psk: Psk,
     /// Fresh random bytes for each use, Nh of them; the length is not looked at in decoding.
     pub psk_nonce: Vec<u8>,
+}
+
+impl PreSharedKeyId {
+    /// A use of a key, with a fresh nonce of `length` bytes: Nh of the group that it enters
+    /// (V-8.4-02).
+    pub(crate) fn fresh<E: From<RngError>>(
+        psk: Psk,
+        length: usize,
+        rng: &mut dyn Rng,
+    ) -> Result<Self, E> {
+        let nonce = Secret::random(rng, length)?;
+        Ok(Self { psk, psk_nonce: nonce.as_bytes().to_vec() })
+    }
 }
 
 /// Where a pre-shared key comes from (RFC 9420 section 8.4).

@@ -93,6 +93,24 @@ impl LeafNode {
         Ok(Self(Arc::new(Signed { content, signature, encoded, signed })))
     }
 
+    /// A leaf with this signature, whatever it is.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_signature(
+        content: LeafNodeContent,
+        signature: Signature,
+    ) -> Result<Self, EncodeError> {
+        let mut encoded = content.to_bytes()?;
+        let signed = encoded.len();
+        encoded.extend(signature.to_bytes()?);
+        Ok(Self(Arc::new(Signed { content, signature, encoded, signed })))
+    }
+
+    /// The signature.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn signature(&self) -> &Signature {
+        &self.0.signature
+    }
+
     /// Verifies the leaf's own signature.
     ///
     /// # Errors

@@ -1,0 +1,279 @@
+//! Clients with X.509 credentials, from end to end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use circlet::client::{ClientBuilder, Clock};
+use circlet::crypto::CipherSuite;
+use circlet::identity::x509::{X509Names, X509Validator};
+use circlet::identity::{Credential, CredentialType};
+use circlet::storage::MemoryStorage;
+use circlet::{Client, Error, Group, Misuse, Received, Refused};
+
+use crate::certificates::{Content, NEXT_YEAR, NOW, P256, SUITES, email, key};
+use crate::crypto_support::Seeded;
+use crate::world::World;
+
+/// A clock that a test sets.
+#[derive(Clone)]
+struct Time(Arc<AtomicU64>);
+
+impl Time {
+    fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(NOW)))
+    }
+
+    fn set(&self, now: u64) {
+        self.0.store(now, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Time {
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// People whose certificates an authority below the root has issued.
+struct Town {
+    suite: CipherSuite,
+    world: World,
+    time: Time,
+}
+
+impl Town {
+    fn new(suite: CipherSuite) -> Self {
+        Self { suite, world: World::new(suite), time: Time::new() }
+    }
+
+    fn validator(&self, accept_expired_members: bool) -> X509Validator {
+        let time = self.time.clone();
+        let builder = self.world.builder().clock(move || time.now());
+        builder.accept_expired_members(accept_expired_members).build().unwrap()
+    }
+
+    fn chain(&self, name: &'static str, seed: u64) -> Credential {
+        let content = Content {
+            alternative_names: vec![email(&format!("{name}@example.org"))],
+            ..Content::member(name)
+        };
+        let issued = content.issue(&key(self.suite, seed), "Middle", &self.world.middle_key);
+        Credential::x509([issued, self.world.middle_certificate()])
+    }
+
+    fn builder(&self, name: &'static str, seed: u64) -> ClientBuilder {
+        Client::builder("")
+            .cipher_suite(self.suite)
+            .credential(self.chain(name, seed))
+            .signing_key(key(self.suite, seed))
+            .validator(self.validator(false))
+            .clock(self.time.clone())
+            .rng(Seeded(seed << 40))
+    }
+
+    fn client(&self, name: &'static str, seed: u64) -> Client {
+        self.builder(name, seed).build().unwrap()
+    }
+}
+
+fn address(credential: &Credential) -> String {
+    let names = X509Names::presented(credential).unwrap();
+    names.emails().next().unwrap().to_owned()
+}
+
+#[track_caller]
+fn hears(group: &Group, wire: &[u8], from: &str, text: &[u8]) {
+    match group.receive(wire).unwrap() {
+        Received::Message(message) => {
+            assert_eq!(address(&message.sender().credential), from);
+            assert_eq!(message.data(), text);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// V-5.3-01, V-5.3-03, V-7.2-05: three clients talk, in every suite; who speaks is told by the
+/// certificate.
+#[test]
+fn three_clients_talk() {
+    for suite in SUITES {
+        let town = Town::new(suite);
+        let [alice, bob, carol] =
+            [("alice", 11), ("bob", 12), ("carol", 13)].map(|(name, seed)| town.client(name, seed));
+        let alices = alice.create_group().unwrap();
+        let pending = alices.invite([bob.key_package().unwrap()]).unwrap();
+        let bobs = bob.join(pending.confirm().unwrap().welcome()).unwrap();
+
+        let pending = bobs.invite([carol.key_package().unwrap()]).unwrap();
+        alices.receive(pending.message()).unwrap();
+        let carols = carol.join(pending.confirm().unwrap().welcome()).unwrap();
+
+        let wire = carols.send(b"hello").unwrap();
+        hears(&alices, &wire, "carol@example.org", b"hello");
+        hears(&bobs, &wire, "carol@example.org", b"hello");
+
+        let pending = alices.update().unwrap();
+        bobs.receive(pending.message()).unwrap();
+        carols.receive(pending.message()).unwrap();
+        pending.confirm().unwrap();
+        let wire = alices.send(b"again").unwrap();
+        hears(&bobs, &wire, "alice@example.org", b"again");
+        hears(&carols, &wire, "alice@example.org", b"again");
+    }
+}
+
+/// A client is opened again with the key from its store.
+#[test]
+fn opened_again() {
+    let town = Town::new(P256);
+    let store = MemoryStorage::new();
+    let chain = town.chain("alice", 11);
+    let builder = town.builder("alice", 11).credential(chain.clone());
+    let alice = builder.storage(store.clone()).build().unwrap();
+    let group = alice.create_group().unwrap();
+    let (id, epoch) = (group.id().clone(), group.epoch().unwrap());
+    drop((alice, group));
+    let builder = Client::builder("").credential(chain);
+    let alice = builder.validator(town.validator(false)).storage(store.clone()).open().unwrap();
+    assert_eq!(alice.group(&id).unwrap().epoch().unwrap(), epoch);
+    let other = Client::builder("").credential(town.chain("bob", 12)).storage(store).open();
+    assert!(matches!(other, Err(Error::Misuse(Misuse::WrongStore))));
+}
+
+/// V-5.3-01, V-5.1.2-01: one's own certificate has to fit one's own key, and that the suite.
+#[test]
+fn own_key() {
+    let town = Town::new(P256);
+    let built = town.builder("alice", 11).signing_key(key(P256, 12)).build();
+    assert!(matches!(built, Err(Error::Refused(Refused::Credential))));
+    let built =
+        town.builder("alice", 11).signing_key(key(crate::certificates::ED25519, 11)).build();
+    assert!(matches!(built, Err(Error::Misuse(Misuse::WrongSigner))));
+    // By default certificates are not accepted at all.
+    let builder = Client::builder("").cipher_suite(P256).credential(town.chain("alice", 11));
+    let built = builder.signing_key(key(P256, 11)).build();
+    assert!(matches!(built, Err(Error::Refused(Refused::Credential))));
+}
+
+/// V-5.3-03: somebody whose authority nobody trusts is not invited, and a welcome from there is
+/// refused.
+#[test]
+fn strangers_are_refused() {
+    let town = Town::new(P256);
+    let mut elsewhere = Town::new(P256);
+    elsewhere.world.root_key = key(P256, 21);
+    let (alice, mallory) = (town.client("alice", 11), elsewhere.client("mallory", 14));
+    let alices = alice.create_group().unwrap();
+    let invited = alices.invite([mallory.key_package().unwrap()]);
+    assert!(matches!(invited, Err(Error::Refused(Refused::Credential))));
+    assert_eq!(alices.epoch().unwrap(), 0);
+    assert_eq!(alices.members().unwrap().len(), 1);
+    assert!(alices.pending_commit().unwrap().is_none());
+}
+
+/// V-5.3-03: a Commit that adds somebody whom the receiver does not trust is refused and changes
+/// nothing.
+#[test]
+fn a_commit_that_adds_a_stranger() {
+    let town = Town::new(P256);
+    let mut elsewhere = Town::new(P256);
+    elsewhere.world.root_key = key(P256, 21);
+    let both = X509Validator::builder()
+        .trust_anchor(town.world.root_certificate())
+        .trust_anchor(elsewhere.world.root_certificate())
+        .clock(|| NOW)
+        .build()
+        .unwrap();
+    let alice = town.builder("alice", 11).validator(both).build().unwrap();
+    let store = MemoryStorage::new();
+    let bob = town.builder("bob", 12).storage(store.clone()).build().unwrap();
+    let mallory = elsewhere.client("mallory", 14);
+    let alices = alice.create_group().unwrap();
+    let pending = alices.invite([bob.key_package().unwrap()]).unwrap();
+    let bobs = bob.join(pending.confirm().unwrap().welcome()).unwrap();
+
+    let before = rows(&store);
+    let pending = alices.invite([mallory.key_package().unwrap()]).unwrap();
+    let received = bobs.receive(pending.message());
+    assert!(matches!(received, Err(Error::Refused(Refused::Credential))));
+    assert_eq!(rows(&store), before);
+    pending.discard().unwrap();
+    let wire = alices.send(b"still here").unwrap();
+    hears(&bobs, &wire, "alice@example.org", b"still here");
+}
+
+/// Everything in the store.
+fn rows(store: &MemoryStorage) -> Vec<(Vec<u8>, Vec<u8>)> {
+    use circlet::storage::{Prefix, Storage};
+
+    let rows = store.scan(&Prefix::new(&[])).unwrap();
+    rows.into_iter().map(|(key, row)| (key.as_bytes().to_vec(), row.value.to_vec())).collect()
+}
+
+/// V-5.3-05, V-5.3-06: members whose certificates have expired are still heard, and can still
+/// commit; whoever joins then decides by its own policy.
+#[test]
+fn v_5_3_06_expired_members_go_on() {
+    let town = Town::new(P256);
+    let (alice, bob) = (town.client("alice", 11), town.client("bob", 12));
+    let alices = alice.create_group().unwrap();
+    let pending = alices.invite([bob.key_package().unwrap()]).unwrap();
+    let bobs = bob.join(pending.confirm().unwrap().welcome()).unwrap();
+    let early = bobs.send(b"before").unwrap();
+
+    town.time.set(NEXT_YEAR);
+    hears(&alices, &early, "bob@example.org", b"before");
+    let wire = bobs.send(b"after").unwrap();
+    hears(&alices, &wire, "bob@example.org", b"after");
+    let pending = bobs.update().unwrap();
+    alices.receive(pending.message()).unwrap();
+    pending.confirm().unwrap();
+
+    for (accept, name, seed) in [(false, "carol", 13), (true, "dave", 14)] {
+        let content = Content { not_after: "270101000000Z", ..Content::member(name) };
+        let issued = content.issue(&key(P256, seed), "Middle", &town.world.middle_key);
+        let credential = Credential::x509([issued, town.world.middle_certificate()]);
+        let builder = town.builder(name, seed).credential(credential);
+        let joiner = builder.validator(town.validator(accept)).build().unwrap();
+        let pending = alices.invite([joiner.key_package().unwrap()]).unwrap();
+        bobs.receive(pending.message()).unwrap();
+        let joined = joiner.join(pending.confirm().unwrap().welcome());
+        match accept {
+            false => assert!(matches!(joined, Err(Error::Refused(Refused::Credential)))),
+            true => assert!(joined.is_ok()),
+        }
+    }
+}
+
+/// V-7.2-05, V-5.3-08: a group takes certificates only while all its members can read them; a client
+/// with a basic credential that accepts them says so.
+#[test]
+fn capabilities() {
+    use circlet::identity::{CredentialCheck, CredentialRejected, CredentialValidator};
+
+    struct Either(X509Validator);
+    impl CredentialValidator for Either {
+        fn validate(&self, check: &CredentialCheck<'_>) -> Result<(), CredentialRejected> {
+            match check.credential {
+                Credential::Basic(_) => Ok(()),
+                _ => self.0.validate(check),
+            }
+        }
+    }
+
+    let town = Town::new(P256);
+    let alice = town.client("alice", 11);
+    let plain = || {
+        Client::builder("bob")
+            .cipher_suite(P256)
+            .validator(Either(town.validator(false)))
+            .clock(town.time.clone())
+            .rng(Seeded(12 << 40))
+    };
+    let group = plain().build().unwrap().create_group().unwrap();
+    let invited = group.invite([alice.key_package().unwrap()]);
+    assert!(matches!(invited, Err(Error::Violation(_))), "{invited:?}");
+    let bob = plain().register_credential_type(CredentialType::X509).build().unwrap();
+    let group = bob.create_group().unwrap();
+    group.invite([alice.key_package().unwrap()]).unwrap().discard().unwrap();
+}

@@ -1,0 +1,12 @@
+//! X.509 credentials (RFC 9420 section 5.3): certificates that are sound, certificates that are
+//! broken in one place, the application's policy, and clients that talk with them.
+
+mod broken;
+mod certificates;
+mod clients;
+#[path = "../crypto_support/mod.rs"]
+mod crypto_support;
+mod der;
+mod policy;
+mod sound;
+mod world;
