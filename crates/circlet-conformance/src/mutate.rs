@@ -1,6 +1,6 @@
 //! The mutation run.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
@@ -16,17 +16,23 @@ use crate::sources;
 /// and writes down what happens.
 ///
 /// # Errors
-/// A source is wrong, a row is unknown or has no test, or the tests don't build.
+/// A source is wrong, a row is unknown, has no test or no rule, or the tests don't build.
 pub(crate) fn run(root: &Path, wanted: &[&str]) -> Result<(), Problem> {
     let rows = sources::rows(root)?;
+    let found = sources::scanned(root, &rows)?;
+    // Where a note stands for the row and no code has its id, there is no rule to switch off.
+    let noted = rows.all().filter(|row| row.note.is_some()).map(|row| row.id.clone());
+    let mut ruleless: BTreeSet<String> = noted.collect();
+    found.places.iter().for_each(|place| _ = ruleless.remove(&place.id));
     let mut by_row: BTreeMap<String, Vec<Test>> = BTreeMap::new();
-    for test in sources::scanned(root, &rows)?.tests {
-        for id in &test.ids {
+    for test in found.tests {
+        for id in test.ids.iter().filter(|id| !ruleless.contains(*id)) {
             by_row.entry(id.clone()).or_default().push(test.clone());
         }
     }
     let untested = wanted.iter().filter(|row| !by_row.contains_key(**row));
-    let untested: Vec<String> = untested.map(|row| format!("{row} has no test")).collect();
+    let untested: Vec<String> =
+        untested.map(|row| format!("{row} has no test, or no rule")).collect();
     if !untested.is_empty() {
         return Err(Problem::Wrong(untested));
     }

@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(rows.all().count(), 384);
         let level = |wanted| rows.all().filter(|row| row.level == wanted).count();
         assert_eq!((level('M'), level('S'), level('I')), (239, 27, 118));
-        assert_eq!(rows.sections.len(), 66);
+        assert_eq!(rows.sections.len(), 65);
     }
 
     #[test]

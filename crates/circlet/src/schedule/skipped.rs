@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{MessageKey, RatchetKind};
 use crate::codec::{Decode, DecodeError, Encode, Limits, Reader, Writer};
+use crate::mutation::off;
 use crate::tree::LeafIndex;
 
 /// The keys of messages that have not come yet although later ones have, for one group over all
@@ -178,7 +179,7 @@ impl SkippedKeys {
     }
 }
 
-/// Drops the oldest until at most `limit` are left of the keys in `kept` that are not `removed`
+/// V-15.0-05: drops the oldest until at most `limit` are left of the keys in `kept` that are not `removed`
 /// (all of which are in `kept`) together with the `inserted` ones, which are younger.
 fn evict(
     kept: &BTreeSet<Age>,
@@ -187,6 +188,7 @@ fn evict(
     limit: usize,
 ) {
     let staying = kept.len().saturating_sub(removed.len());
+    let limit = if off("V-15.0-05") { usize::MAX } else { limit };
     let excess = staying.saturating_add(inserted.len()).saturating_sub(limit);
     let oldest: Vec<Age> =
         kept.iter().filter(|age| !removed.contains(*age)).take(excess).copied().collect();

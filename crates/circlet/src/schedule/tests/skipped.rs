@@ -162,6 +162,7 @@ fn a_plan_changes_nothing() {
     }
 }
 
+/// V-15.0-05.
 #[test]
 fn one_sender_does_not_push_out_another_before_the_group_is_full() {
     let (mut kept, limits) = (SkippedKeys::new(), limits(3, 5));
