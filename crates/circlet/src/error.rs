@@ -4,6 +4,7 @@ use crate::codec::{DecodeError, EncodeError};
 use crate::crypto::{CryptoError, HashReference, RngError};
 use crate::identity::{CredentialRejected, SignerError};
 use crate::rules::Violation;
+use crate::schedule::Psk;
 use crate::storage::StorageError;
 use crate::tree::TreeError;
 
@@ -81,9 +82,10 @@ pub enum Unready {
     /// A Commit refers to a proposal that was not received.
     #[error("a Commit refers to a proposal that was not received")]
     UnknownProposal(HashReference),
-    /// A pre-shared key is not known. Holds its id, or for a resumption PSK the group's id.
+    /// A pre-shared key is not known: the external one with this id, or the resumption PSK of this
+    /// group and epoch.
     #[error("a pre-shared key is not known")]
-    UnknownPsk(Vec<u8>),
+    UnknownPsk(Psk),
     /// A Welcome is for none of the key packages at hand.
     #[error("the Welcome is for none of the key packages")]
     UnknownKeyPackage,
@@ -134,12 +136,18 @@ pub enum Refused {
     /// A Commit has more pre-shared keys than the limit allows.
     #[error("more than {0} pre-shared keys in a Commit")]
     Psks(usize),
-    /// An external Commit or an external proposal, which this version does not take.
-    #[error("messages from outside of the group are not accepted")]
-    ExternalMessage,
-    /// A group for re-initialization or branching, which this version does not join.
-    #[error("the Welcome continues another group")]
-    Subgroup,
+    /// The policy does not let anybody join by an external Commit.
+    #[error("joining by an external Commit is not allowed")]
+    ExternalJoin,
+    /// The policy does not let an external Commit remove the joiner's old leaf.
+    #[error("an external Commit may not remove an old leaf")]
+    ExternalRejoin,
+    /// The policy wants a pre-shared key in every external Commit.
+    #[error("an external Commit needs a pre-shared key")]
+    ExternalJoinWithoutPsk,
+    /// The policy does not let new members propose their own Add.
+    #[error("new members may not propose their own Add")]
+    NewMemberProposal,
 }
 
 /// What the caller asked for in a state that does not have it.
@@ -152,6 +160,16 @@ pub enum Misuse {
     /// The group was closed by a ReInit.
     #[error("the group is closed by a re-initialization")]
     Reinitialized,
+    /// No ReInit has closed the group: there is nothing to re-initialize.
+    #[error("the group is not closed by a re-initialization")]
+    NotReinitialized,
+    /// The new group is of a cipher suite or version that is not this client's: that of the ReInit
+    /// or, for a branch, of the old group.
+    #[error("the new group is of another cipher suite or version")]
+    OtherSuite,
+    /// The members of the new group would not be those of the old one, or not some of them.
+    #[error("the members of the new group are not those of the old one")]
+    OtherMembers,
     /// A Commit is staged already: confirm or discard it first.
     #[error("a Commit is staged already")]
     CommitStaged,

@@ -56,6 +56,8 @@
 //! - `curve448`: cipher suites 4 and 6; read SECURITY.md before.
 //! - `x509`: chains of X.509 certificates as credentials.
 //! - `hazmat`: raw secrets for test vectors. Dangerous, and not covered by semantic versioning.
+//! - `testing`: for tests, ours and yours: groups in one line, stores that fail, a member that
+//!   breaks rules. No stability promise.
 
 mod error;
 mod mutation;
@@ -73,6 +75,8 @@ pub mod message;
 pub mod rules;
 pub mod schedule;
 pub mod storage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod tree;
 
 pub use client::{Client, Group, Received};

@@ -94,11 +94,18 @@ violations! {
     KeyPackageSuite "V-10.1-01" "10.1" "a KeyPackage is of another cipher suite or version";
     KeyPackageInitKey "V-10.1-04" "10.1" "a KeyPackage's init key is its leaf's encryption key";
 
+    ReInitParameters "V-11.2-01" "11.2" "a re-initialized group is not what the ReInit says";
+    ReInitPsk "V-11.2-02" "11.2" "the PSK of a re-initialized group is not of the epoch that a ReInit began";
+    ReInitMembers "V-11.2-05" "12.4.3.1" "a re-initialized group has other members than the old one";
+    BranchParameters "V-11.3-02" "11.3" "a branch is of another cipher suite or version than the old group";
+    BranchMembers "V-11.3-02" "11.3" "a branch has a member that the old group does not have";
+
     ExternalUpdate "V-12.1.2-02" "12.1.2" "an Update was sent by somebody who is no member";
     RemoveOfBlank "V-12.1.3-01" "12.1.3" "a Remove names a leaf that is blank";
     PskUsage "V-12.1.4-01" "12.1.4" "a resumption PSK's usage does not fit";
     PskNonce "V-12.1.4-02" "12.1.4" "a PSK's nonce has the wrong length";
     ReInitVersion "V-12.1.5-01" "12.1.5" "a ReInit goes to an older version";
+    ExternalInitOutput "V-12.1.6-02" "12.1.6" "the KEM output of an ExternalInit is not one of the cipher suite";
     ExternalInitInMemberCommit "V-12.2-14" "12.2" "a member's Commit has an ExternalInit";
     GroupContextRequirements "V-12.1.7-01" "12.1.7" "new GroupContext extensions require what a member lacks";
     GroupContextExtensionSupport "V-12.1.7-03" "13.4" "a GroupContext extension is not supported by every member";
@@ -117,6 +124,10 @@ violations! {
     ReInitNotAlone "V-12.2-12" "12.2" "a Commit has a ReInit with other proposals";
     ProposalTypeNotSupported "V-12.2-15" "12.2" "a proposal type is not supported by every member";
     ReferenceTwice "V-12.2-18" "12.2" "a Commit refers to a proposal twice";
+    ExternalInitCount "V-12.2-20" "12.2" "an external Commit has no ExternalInit, or more than one";
+    ExternalCommitRemoves "V-12.2-21" "12.2" "an external Commit removes more than one leaf";
+    ExternalCommitProposal "V-12.2-22" "12.2" "an external Commit has a proposal of a type that it may not have";
+    ExternalCommitReference "V-12.2-23" "12.4.3.2" "an external Commit has a proposal by reference";
     PathMissing "V-12.4-04" "12.4" "a Commit has no path though its proposals require one";
     PathKeyReused "V-12.4.2-10" "12.4.2" "a public key of an UpdatePath is in the tree or in the path already";
     PathKeepsEncryptionKey "V-12.4.2-09" "12.4.2" "an UpdatePath keeps the leaf's encryption key";
@@ -126,6 +137,7 @@ violations! {
     WelcomeSecretLength "V-12.4.3.1-08" "12.4.3.1" "a secret in a Welcome has the wrong length";
     WelcomeDecryption "V-12.4.3.1-04" "12.4.3.1" "a Welcome can't be decrypted";
     WelcomePskUsage "V-12.4.3.1-06" "12.4.3.1" "a Welcome has more than one PSK for re-initialization or branching";
+    SubgroupEpoch "V-12.4.3.1-24" "12.4.3.1" "a group that continues another is not in epoch 1";
     WelcomeCipherSuite "V-12.4.3.1-11" "12.4.3.1" "a Welcome's GroupInfo is of another cipher suite or version";
     TreeHash "V-12.4.3.1-12" "12.4.3.1" "the tree does not have the hash in the GroupContext";
     UnmergedLeafMisplaced "V-12.4.3.1-15" "12.4.3.1" "an unmerged leaf is blank or not below its node";
@@ -134,6 +146,7 @@ violations! {
     OwnLeafMissing "V-12.4.3.1-18" "12.4.3.1" "the tree does not have the joiner's leaf";
     WelcomePathSecret "V-12.4.3.1-20" "12.4.3.1" "a Welcome's path secret does not fit the tree";
     GroupContextExtensionUnknown "V-12.4.3-02" "12.4.3" "the joiner does not support a GroupContext extension";
+    ExternalPub "V-12.4.3.2-01" "12.4.3.2" "a GroupInfo for an external join has no valid external_pub";
     TreeTrailingBlank "V-12.4.3.3-02" "12.4.3.3" "a ratchet tree ends with a blank node";
     TreeNodeKind "V-12.4.3.3-03" "12.4.3.3" "a leaf stands in a parent's place, or a parent in a leaf's";
     ExtensionMisplaced "V-13.0-09" "13.4" "an extension is where its type does not belong";

@@ -62,6 +62,7 @@ fn a_length_that_is_not_there_is_not_allocated() {
     }
 }
 
+/// V-2.1.2-08, V-12.4.3.3-07.
 #[test]
 fn many_small_items_take_a_small_multiple() {
     let (context, types) = (context(), wire_types::all());

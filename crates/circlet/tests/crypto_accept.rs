@@ -10,6 +10,7 @@ use circlet::crypto::{
 };
 use crypto_support::{Case, cases, providers};
 
+/// V-5.1.1-02, V-5.1.2-03.
 #[test]
 fn every_provider_gives_the_expected_verdict_on_signatures() {
     let mut checked = 0;
@@ -38,6 +39,7 @@ fn every_provider_gives_the_expected_verdict_on_signatures() {
     assert!(checked >= 2 * 171, "{checked}");
 }
 
+/// V-5.1.1-01, V-5.1.1-03.
 #[test]
 fn every_provider_gives_the_expected_verdict_on_kem_keys() {
     let mut checked = 0;
@@ -93,6 +95,7 @@ fn every_scheme_and_kem_has_accepted_and_refused_cases() {
     }
 }
 
+/// V-5.1.2-04.
 #[test]
 fn emitted_ecdsa_signatures_are_der_with_low_s() {
     for case in vectors("signature").iter().filter(|case| case.text("case") == "high s") {

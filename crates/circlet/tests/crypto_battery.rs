@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use circlet::crypto::{
     AeadId, CipherSuite, CryptoError, CryptoProvider, HashId, HpkeKeyPair, HpkePublicKey, KdfId,
-    KemId, Secret, SignatureId, SignaturePrivateKey, Suite, SuiteSpec,
+    KemId, Mac, Secret, SignatureId, SignaturePrivateKey, Suite, SuiteSpec,
 };
 use crypto_support::{Case, Seeded, cases, providers};
 
@@ -19,6 +19,37 @@ fn every_provider_has_its_suites_in_the_order_of_the_table() {
         let all = cfg!(feature = "curve448") && provider.name() != "aws-lc";
         let expected: &[u16] = if all { &[1, 2, 3, 4, 5, 6, 7] } else { &[1, 2, 3, 5, 7] };
         assert_eq!(suites, expected, "{}", provider.name());
+    }
+}
+
+#[test]
+fn v_5_1_04_an_unknown_suite_is_an_error_of_its_own() {
+    for provider in providers() {
+        let provider: Arc<dyn CryptoProvider> = provider.into();
+        for unknown in [0, 0x0a0a, 0xf00f].map(CipherSuite) {
+            let refused = Suite::new(provider.clone(), unknown).err();
+            assert_eq!(refused, Some(CryptoError::UnsupportedCipherSuite(unknown)));
+        }
+    }
+}
+
+#[test]
+fn v_6_1_09_a_mac_is_compared_with_its_length() {
+    for (provider, spec) in each_suite() {
+        let suite = Suite::new(provider.into(), spec.suite).unwrap();
+        let key = Secret::new(&[7; 32]);
+        let mac = suite.mac(&key, &[b"content"]).unwrap();
+        let verify = |mac: Vec<u8>| suite.verify_mac(&key, &[b"content"], &Mac(mac));
+        assert_eq!(verify(mac.0.clone()), Ok(()));
+        for length in 0..mac.0.len() {
+            assert_eq!(verify(mac.0[..length].to_vec()), Err(CryptoError::InvalidMac));
+        }
+        assert_eq!(verify([&mac.0[..], &[0]].concat()), Err(CryptoError::InvalidMac));
+        for index in 0..mac.0.len() {
+            let mut changed = mac.0.clone();
+            changed[index] ^= 0x80;
+            assert_eq!(verify(changed), Err(CryptoError::InvalidMac));
+        }
     }
 }
 

@@ -3,6 +3,7 @@ use std::fmt;
 use crate::error::{Error, Misuse};
 use crate::group::{CommitOutcome, CommitRequest, StagedCommit};
 use crate::message::Proposal;
+use crate::schedule::Psk;
 use crate::tree::{Extensions, LeafIndex};
 
 use super::Group;
@@ -27,7 +28,7 @@ use super::plan::{self, Staged};
 pub struct CommitBuilder<'a> {
     group: &'a Group,
     request: CommitRequest,
-    psks: Vec<Vec<u8>>,
+    psks: Vec<Psk>,
     /// The first thing that went wrong, told by `stage`.
     error: Option<Error>,
 }
@@ -73,7 +74,7 @@ impl<'a> CommitBuilder<'a> {
     pub fn add(self, key_package: impl AsRef<[u8]>) -> Self {
         match self.group.read_key_package(key_package.as_ref()) {
             Ok(key_package) => self.propose(Proposal::Add(key_package)),
-            Err(error) => Self { error: self.error.or(Some(error)), ..self },
+            Err(error) => self.fail(error),
         }
     }
 
@@ -83,9 +84,8 @@ impl<'a> CommitBuilder<'a> {
     }
 
     /// Injects a pre-shared key that all members have ([`Client::add_psk`](super::Client::add_psk)).
-    pub fn psk(mut self, psk_id: impl Into<Vec<u8>>) -> Self {
-        self.psks.push(psk_id.into());
-        self
+    pub fn psk(self, psk_id: impl Into<Vec<u8>>) -> Self {
+        self.inject(Psk::External { psk_id: psk_id.into() })
     }
 
     /// Replaces the group's extensions.
@@ -119,9 +119,22 @@ impl<'a> CommitBuilder<'a> {
         self
     }
 
-    fn propose(mut self, proposal: Proposal) -> Self {
+    pub(super) fn group(&self) -> &Group {
+        self.group
+    }
+
+    pub(super) fn propose(mut self, proposal: Proposal) -> Self {
         self.request.by_value.push(proposal);
         self
+    }
+
+    pub(super) fn inject(mut self, psk: Psk) -> Self {
+        self.psks.push(psk);
+        self
+    }
+
+    pub(super) fn fail(self, error: Error) -> Self {
+        Self { error: self.error.or(Some(error)), ..self }
     }
 
     /// Makes the Commit and keeps it as staged.
@@ -150,8 +163,8 @@ impl<'a> CommitBuilder<'a> {
         if let Some(error) = self.error {
             return Err(error);
         }
-        for psk_id in self.psks {
-            let id = self.group.external_psk(psk_id)?;
+        for psk in self.psks {
+            let id = self.group.psk_id(psk)?;
             self.request.by_value.push(Proposal::PreSharedKey(id));
         }
         let request = self.request;

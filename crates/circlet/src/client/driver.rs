@@ -1,26 +1,28 @@
 //! The thin synchronous driver: loads what an operation needs, writes what it plans, and only then
 //! lets it be seen.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::crypto::{Rng, RngError, Secret};
 use crate::error::{Error, Misuse, Unready};
 use crate::group::{
-    Framing, GroupState, HandshakeFormat, OpenedWelcome, Padding, PskSource, Settings, Status,
+    Framing, GroupState, HandshakeFormat, OpenedWelcome, Padding, Settings, Status,
 };
 use crate::identity::{Credential, CredentialValidator, SigningKey};
 use crate::message::{GroupId, Welcome};
 use crate::rows::{
-    Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, key_package_key, load_group, psk_key,
-    put_new_group, read, staged_message,
+    Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, key_package_key, load_group,
+    put_new_group, staged_message,
 };
+use crate::schedule::ResumptionPskUsage;
 use crate::storage::{Batch, Key, Precondition, Prefix, Storage, StorageError};
 
 use super::GroupOptions;
 use super::builder::Clock;
 use super::event::{DeliveryId, Joined, Outgoing, OutgoingKind, Received};
 use super::plan::{self, Env, Plan, StagedChange, Write};
+use super::psks::LoadedPsks;
 
 /// What the builder decides once for all groups.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +39,7 @@ pub(super) struct Inner {
     pub(super) credential: Credential,
     pub(super) signer: SigningKey,
     pub(super) storage: Arc<dyn Storage>,
-    validator: Arc<dyn CredentialValidator>,
+    pub(super) validator: Arc<dyn CredentialValidator>,
     rng: Mutex<Box<dyn Rng>>,
     pub(super) clock: Arc<dyn Clock>,
     defaults: Defaults,
@@ -63,20 +65,6 @@ pub(super) struct SharedRng<'a>(&'a Mutex<Box<dyn Rng>>);
 impl Rng for SharedRng<'_> {
     fn fill(&mut self, out: &mut [u8]) -> Result<(), RngError> {
         lock(self.0).fill(out)
-    }
-}
-
-/// The external PSKs that were loaded for an operation.
-#[derive(Default)]
-struct LoadedPsks(BTreeMap<Vec<u8>, Option<Secret>>);
-
-impl PskSource for LoadedPsks {
-    fn external(&self, psk_id: &[u8]) -> Option<Secret> {
-        self.0.get(psk_id).cloned().flatten()
-    }
-
-    fn is_missing(&self, psk_id: &[u8]) -> bool {
-        self.0.contains_key(psk_id)
     }
 }
 
@@ -182,7 +170,7 @@ impl Inner {
                 defaults: &self.defaults,
             };
             match operation(group, &mut env) {
-                Err(Error::Unready(Unready::UnknownPsk(psk_id))) => self.load_psk(psks, psk_id)?,
+                Err(Error::Unready(Unready::UnknownPsk(psk))) => self.load_psk(psks, psk)?,
                 other => return other,
             }
         }
@@ -245,7 +233,7 @@ impl Inner {
 
     /// The rows of a group are read one after the other: where another writer went on meanwhile,
     /// they are not of one state, and are read again.
-    fn read_group(&self, id: &GroupId) -> Result<LoadedGroup, Error> {
+    pub(super) fn read_group(&self, id: &GroupId) -> Result<LoadedGroup, Error> {
         for _ in 0..ATTEMPTS {
             let (head, revision) = self.head(id)?.ok_or(Unready::UnknownGroup)?;
             if head.status == Status::Removed {
@@ -276,42 +264,26 @@ impl Inner {
         Ok(self.head(id)?.is_some_and(|(head, _)| head.status != Status::Removed))
     }
 
-    /// Looks for a pre-shared key that an operation asked for; an error if it did so before.
-    fn load_psk(&self, psks: &mut LoadedPsks, psk_id: Vec<u8>) -> Result<(), Error> {
-        if psks.is_missing(&psk_id) {
-            return Err(Unready::UnknownPsk(psk_id).into());
-        }
-        let secret = match self.storage.read(&psk_key(&psk_id))? {
-            Some(row) => {
-                let context = &self.settings.context;
-                Some(read(&row.value, context, |reader| reader.opaque().map(Secret::new))?)
-            }
-            None => None,
-        };
-        psks.0.insert(psk_id, secret);
-        Ok(())
-    }
-
     pub(super) fn receive(&self, id: &GroupId, bytes: &[u8]) -> Result<Received, Error> {
         self.run(id, |group, env| plan::receive(group, bytes, env))
+    }
+
+    pub(super) fn random_group_id(&self) -> Result<GroupId, Error> {
+        let length = self.settings.suite.secret_length();
+        Ok(GroupId::new(Secret::random(&mut self.rng(), length)?.as_bytes()))
     }
 
     pub(super) fn create_group(&self, options: GroupOptions) -> Result<GroupId, Error> {
         let id = match options.group_id {
             Some(id) => id,
-            None => {
-                let length = self.settings.suite.secret_length();
-                GroupId::new(
-                    Secret::random(&mut self.rng(), length).map_err(Error::from)?.as_bytes(),
-                )
-            }
+            None => self.random_group_id()?,
         };
         let keys = self.join_keys()?;
         let settings = self.settings.clone();
         let rng = &mut self.rng();
         let state = GroupState::create(settings, id.clone(), options.extensions, keys, rng)?;
         match self.begin(state, Batch::default(), |_| Ok(())) {
-            Ok(_) => Ok(id),
+            Ok(()) => Ok(id),
             Err(Error::Storage(StorageError::Conflict)) => Err(Misuse::GroupExists.into()),
             Err(error) => Err(error),
         }
@@ -346,37 +318,37 @@ impl Inner {
         let opened = loop {
             let settings = self.settings.clone();
             match OpenedWelcome::open(settings, welcome, &keys, ratchet_tree, &psks) {
-                Err(Error::Unready(Unready::UnknownPsk(psk_id))) => {
-                    self.load_psk(&mut psks, psk_id)?;
-                }
+                Err(Error::Unready(Unready::UnknownPsk(psk))) => self.load_psk(&mut psks, psk)?,
                 other => break other?,
             }
         };
         let welcomer = opened.welcomer().ok_or(Error::Internal)?;
-        let state = opened.review(&*self.validator)?;
-        let id = state.group_id().clone();
         // The key package is used up in the same write, and only by one of those who try.
         let mut batch = Batch::default();
         batch.preconditions.push(Precondition::At(key.clone(), row.revision));
         batch.deletes.push(key);
-        let number = self.begin(state, batch, |draft| {
+        if let Some((ResumptionPskUsage::Reinit, old)) = opened.continued() {
+            // No other group can take its place.
+            batch.delete_prefixes.push(Kind::OldGroup.of_group(old.group_id()));
+        }
+        let state = opened.review(&*self.validator)?;
+        self.begin(state, batch, |beginning| {
+            let joined = Joined::new(beginning.next_in(), welcomer);
             if event {
-                let joined = Joined::new(draft.id.clone(), welcomer.clone());
-                Received::Joined(joined).put(draft.batch)?;
+                Received::Joined(joined.clone()).put(beginning.batch)?;
             }
-            Ok(())
-        })?;
-        Ok(Joined::new(DeliveryId::incoming(&id, number), welcomer))
+            Ok(joined)
+        })
     }
 
-    /// The rows of a new group, in one batch; gives the number that an event of it would have. It
-    /// is a conflict where another writer was first.
-    fn begin(
+    /// The rows of a new group and what `write` adds, in one batch. It is a conflict where another
+    /// writer was first.
+    pub(super) fn begin<T>(
         &self,
         state: GroupState,
         mut batch: Batch,
-        event: impl FnOnce(&mut Beginning<'_>) -> Result<(), Error>,
-    ) -> Result<u64, Error> {
+        write: impl FnOnce(&mut Beginning<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let id = state.group_id().clone();
         let slot = self.slot(&id);
         let mut slot = lock(&slot);
@@ -396,25 +368,25 @@ impl Inner {
             }
         };
         put_new_group(&state, &mut batch)?;
-        let head = Head {
+        let mut head = Head {
             status: Status::Active,
             cipher_suite: self.settings.suite.id(),
             epoch: state.epoch(),
             own_leaf: state.own_leaf(),
-            next_in: next_in.saturating_add(1),
+            next_in,
             next_out,
             staged: None,
             last_commit: Vec::new(),
             discarded: Vec::new(),
         };
+        let mut beginning = Beginning { group: &id, head: &mut head, batch: &mut batch };
+        let outcome = write(&mut beginning)?;
         head.put(&id, &mut batch)?;
-        let mut beginning = Beginning { id: DeliveryId::incoming(&id, next_in), batch: &mut batch };
-        event(&mut beginning)?;
         match self.storage.apply(batch) {
             Ok(revision) => {
                 let group = LoadedGroup { head, revision, state, staged: None };
                 *slot = Slot::Loaded(Box::new(group));
-                Ok(next_in)
+                Ok(outcome)
             }
             Err(error) => {
                 *slot = Slot::Unloaded;
@@ -472,7 +444,22 @@ impl Inner {
 }
 
 /// A group that begins, before its batch is written.
-struct Beginning<'a> {
-    id: DeliveryId,
-    batch: &'a mut Batch,
+pub(super) struct Beginning<'a> {
+    group: &'a GroupId,
+    head: &'a mut Head,
+    pub(super) batch: &'a mut Batch,
+}
+
+impl Beginning<'_> {
+    fn next_in(&mut self) -> DeliveryId {
+        let number = self.head.next_in;
+        self.head.next_in = number.saturating_add(1);
+        DeliveryId::incoming(self.group, number)
+    }
+
+    pub(super) fn next_out(&mut self) -> DeliveryId {
+        let number = self.head.next_out;
+        self.head.next_out = number.saturating_add(1);
+        DeliveryId::outgoing(self.group, number)
+    }
 }

@@ -2,8 +2,10 @@ use std::fmt;
 use std::ops::Deref;
 
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
+use crate::crypto::SignaturePublicKey;
 use crate::error::{Damaged, Error};
 use crate::group::{ApplicationMessage, CommitOutcome, Member};
+use crate::identity::Credential;
 use crate::message::{GroupId, Proposal};
 use crate::rows::{
     Kind, number_u64, put, read, read_member, read_outcome, write_member, write_outcome,
@@ -70,8 +72,78 @@ pub struct Message {
 #[derive(Clone, Debug)]
 pub struct ReceivedProposal {
     id: DeliveryId,
-    sender: Member,
+    sender: Proposer,
     proposal: Proposal,
+}
+
+/// Who made a proposal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Proposer {
+    /// A member.
+    Member(Member),
+    /// An external sender of the group's extensions (RFC 9420 section 12.1.8.1).
+    External {
+        /// Its place in the extension.
+        index: u32,
+        /// Who it is.
+        credential: Credential,
+        /// Verifies what it signs.
+        signature_key: SignaturePublicKey,
+    },
+    /// Somebody who proposes its own Add.
+    NewMember,
+}
+
+/// The proposer's credential, for people.
+impl fmt::Display for Proposer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Member(member) => member.fmt(f),
+            Self::External { credential, .. } => credential.fmt(f),
+            Self::NewMember => f.write_str("a new member"),
+        }
+    }
+}
+
+impl Proposer {
+    /// The member, if it is one.
+    #[must_use]
+    pub fn member(&self) -> Option<&Member> {
+        match self {
+            Self::Member(member) => Some(member),
+            Self::External { .. } | Self::NewMember => None,
+        }
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        match self {
+            Self::Member(member) => {
+                writer.u8(1);
+                write_member(member, writer);
+            }
+            Self::External { index, credential, signature_key } => {
+                writer.u8(2);
+                writer.u32(*index);
+                credential.encode(writer);
+                signature_key.encode(writer);
+            }
+            Self::NewMember => writer.u8(3),
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match reader.u8()? {
+            1 => read_member(reader).map(Self::Member),
+            2 => Ok(Self::External {
+                index: reader.u32()?,
+                credential: Credential::decode(reader)?,
+                signature_key: SignaturePublicKey::decode(reader)?,
+            }),
+            3 => Ok(Self::NewMember),
+            other => Err(DecodeError::UnknownValue { kind: "proposer", value: other.into() }),
+        }
+    }
 }
 
 /// What a Commit did to a group.
@@ -199,7 +271,7 @@ impl Received {
             }
             Self::Proposal(event) => {
                 writer.u8(2);
-                write_member(&event.sender, writer);
+                event.sender.write(writer);
                 event.proposal.encode(writer);
             }
             Self::Commit(event) => event.write(3, writer),
@@ -226,7 +298,7 @@ impl Received {
             1 => Ok(Self::Message(Message { id, message: read_message(reader)? })),
             2 => Ok(Self::Proposal(ReceivedProposal {
                 id,
-                sender: read_member(reader)?,
+                sender: Proposer::read(reader)?,
                 proposal: Proposal::decode(reader)?,
             })),
             3 => EpochChange::read(id, reader).map(Self::Commit),
@@ -297,7 +369,7 @@ impl Message {
 }
 
 impl ReceivedProposal {
-    pub(super) fn new(id: DeliveryId, sender: Member, proposal: Proposal) -> Self {
+    pub(super) fn new(id: DeliveryId, sender: Proposer, proposal: Proposal) -> Self {
         Self { id, sender, proposal }
     }
 
@@ -309,7 +381,7 @@ impl ReceivedProposal {
 
     /// Who proposed.
     #[must_use]
-    pub fn sender(&self) -> &Member {
+    pub fn sender(&self) -> &Proposer {
         &self.sender
     }
 

@@ -4,7 +4,7 @@ use crate::codec::Encode;
 use crate::crypto::Secret;
 use crate::error::{Error, Misuse};
 use crate::group::{GroupInfoOptions, Member, Status};
-use crate::message::{GroupId, KeyPackage, MlsMessage, Proposal, Sender};
+use crate::message::{GroupId, KeyPackage, Proposal, Sender};
 use crate::schedule::{PreSharedKeyId, Psk};
 use crate::tree::{Extensions, LeafIndex};
 
@@ -230,7 +230,7 @@ impl Group {
         self.propose(Some(Proposal::GroupContextExtensions(extensions)))
     }
 
-    fn propose(&self, proposal: Option<Proposal>) -> Result<Outgoing, Error> {
+    pub(super) fn propose(&self, proposal: Option<Proposal>) -> Result<Outgoing, Error> {
         self.inner().run(&self.id, |group, env| plan::propose(group, proposal.clone(), env))
     }
 
@@ -277,7 +277,9 @@ impl Group {
     /// As for [`Self::epoch`].
     pub fn group_info(&self, options: GroupInfoOptions) -> Result<Vec<u8>, Error> {
         let inner = self.inner();
-        let info = inner.look(&self.id, |group| group.state.group_info(options, &inner.signer))?;
+        let info = inner.look(&self.id, |group| {
+            group.state.group_info(options, &inner.signer, &mut inner.rng())
+        })?;
         Ok(info.to_bytes()?)
     }
 
@@ -291,17 +293,13 @@ impl Group {
     }
 
     pub(super) fn read_key_package(&self, bytes: &[u8]) -> Result<KeyPackage, Error> {
-        match MlsMessage::read(bytes, &self.inner().settings.context)? {
-            MlsMessage::KeyPackage(key_package) => Ok(key_package),
-            _ => Err(Misuse::NotKeyPackage.into()),
-        }
+        self.client.read_key_package(bytes)
     }
 
-    /// A fresh PreSharedKeyID of an external key (RFC 9420 section 8.4).
-    pub(super) fn external_psk(&self, psk_id: Vec<u8>) -> Result<PreSharedKeyId, Error> {
+    /// A use of a pre-shared key, with a fresh nonce (RFC 9420 section 8.4).
+    pub(super) fn psk_id(&self, psk: Psk) -> Result<PreSharedKeyId, Error> {
         let length = self.inner().settings.suite.secret_length();
-        let nonce = Secret::random(&mut self.inner().rng(), length)?;
-        Ok(PreSharedKeyId { psk: Psk::External { psk_id }, psk_nonce: nonce.as_bytes().to_vec() })
+        PreSharedKeyId::fresh(psk, length, &mut self.inner().rng())
     }
 }
 

@@ -14,6 +14,8 @@ mod driver;
 mod event;
 mod group;
 mod plan;
+mod psks;
+mod subgroup;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,9 +26,11 @@ use std::sync::Arc;
 pub use builder::{ClientBuilder, Clock, SystemClock};
 pub use commit::{CommitBuilder, Confirmed, Invited, PendingCommit, PendingInvite};
 pub use event::{
-    DeliveryId, EpochChange, Joined, Message, Outgoing, OutgoingKind, Received, ReceivedProposal,
+    DeliveryId, EpochChange, Joined, Message, Outgoing, OutgoingKind, Proposer, Received,
+    ReceivedProposal,
 };
 pub use group::{Group, GroupOptions};
+pub use subgroup::{Continued, ReInitOptions};
 
 use crate::codec::Encode;
 use crate::crypto::Secret;

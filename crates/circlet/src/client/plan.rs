@@ -10,10 +10,11 @@ use crate::identity::{CredentialValidator, Signer};
 use crate::message::{ContentType, MlsMessage, Proposal, Sender};
 use crate::rows::{Head, Kind, LoadedGroup, put_next_epoch, put_staged, put_step};
 use crate::storage::Batch;
+use crate::tree::ExternalSender;
 
 use super::driver::Defaults;
 use super::event::{
-    DeliveryId, EpochChange, Message, Outgoing, OutgoingKind, Received, ReceivedProposal,
+    DeliveryId, EpochChange, Message, Outgoing, OutgoingKind, Proposer, Received, ReceivedProposal,
 };
 
 /// How many discarded Commits of one epoch are remembered: the latest.
@@ -343,8 +344,7 @@ fn receive_proposal(
         return Ok(Plan::nothing(Received::Duplicate));
     }
     let mut draft = Draft::new(group);
-    let Sender::Member(sender) = opened.sender() else { return Err(Error::Internal) };
-    let sender = group.state.member(sender).ok_or(Error::Internal)?;
+    let sender = proposer(&group.state, opened.sender())?;
     let content = opened.proposal().clone();
     let (reference, step) = opened.review(&group.state, env.validator)?;
     // A public one uses no key up that would tell.
@@ -356,6 +356,18 @@ fn receive_proposal(
     let received = Received::Proposal(proposal);
     received.put(&mut draft.batch)?;
     Ok(draft.finish(Some(step), StagedChange::Keep, received))
+}
+
+fn proposer(state: &GroupState, sender: Sender) -> Result<Proposer, Error> {
+    match sender {
+        Sender::Member(leaf) => Ok(Proposer::Member(state.member(leaf).ok_or(Error::Internal)?)),
+        Sender::External(index) => {
+            let ExternalSender { credential, signature_key } = state.external_sender(index)?;
+            Ok(Proposer::External { index, credential, signature_key })
+        }
+        Sender::NewMemberProposal => Ok(Proposer::NewMember),
+        Sender::NewMemberCommit => Err(Error::Internal),
+    }
 }
 
 fn receive_commit(

@@ -1,4 +1,5 @@
 use super::{DecodeContext, DecodeError, Limits};
+use crate::mutation::off;
 
 /// A value that can be read from the wire.
 pub trait Decode: Sized {
@@ -70,6 +71,8 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Fewer are left.
     pub fn take(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
+        // V-2.1.2-04: compared with what is left before anything is allocated.
+        let n = if off("V-2.1.2-04") { n.min(self.rest.len()) } else { n };
         let (taken, rest) = self
             .rest
             .split_at_checked(n)
@@ -134,13 +137,15 @@ impl<'a> Reader<'a> {
         let (length, least) = match first >> 6 {
             0 => (low, 0),
             1 => (low << 8 | u32::from(self.u8()?), 1 << 6),
-            2 => {
+            // V-2.1.2-03.
+            3 if !off("V-2.1.2-03") => return Err(DecodeError::InvalidLengthPrefix),
+            _ => {
                 let [a, b, c] = self.array()?;
                 (u32::from_be_bytes([first & 0x3f, a, b, c]), 1 << 14)
             }
-            _ => return Err(DecodeError::InvalidLengthPrefix),
         };
-        if length < least {
+        // V-2.1.2-02.
+        if length < least && !off("V-2.1.2-02") {
             return Err(DecodeError::NonMinimalLength);
         }
         // A u32 below 2^30 fits a usize on every target that has 32-bit pointers or wider.
@@ -167,7 +172,9 @@ impl<'a> Reader<'a> {
     ) -> Result<&'a [u8], DecodeError> {
         let bytes = self.opaque()?;
         let actual = bytes.len();
-        if actual <= limit { Ok(bytes) } else { Err(DecodeError::TooLong { what, limit, actual }) }
+        // V-2.1.2-06.
+        let within = actual <= limit || off("V-2.1.2-06");
+        if within { Ok(bytes) } else { Err(DecodeError::TooLong { what, limit, actual }) }
     }
 
     /// Reads a `T items<V>` as a reader of its own, bounded by the vector.
@@ -200,10 +207,15 @@ impl<'a> Reader<'a> {
         let length = nested.rest.len();
         let mut items = Vec::new();
         while !nested.is_empty() {
-            if items.len() == limit {
+            // V-2.1.2-06.
+            if items.len() == limit && !off("V-2.1.2-06") {
                 return Err(DecodeError::TooMany { what, limit });
             }
-            let item = item(&mut nested)?;
+            let item = match item(&mut nested) {
+                // V-2.1.2-05: the last one, too, ends inside of the vector.
+                Err(DecodeError::EndOfInput { .. }) if off("V-2.1.2-05") => break,
+                item => item?,
+            };
             let left = nested.rest.len();
             let most = limit.saturating_sub(items.len()).min(left.saturating_add(1));
             push(&mut items, item, length.saturating_sub(left), most);
@@ -219,6 +231,8 @@ impl<'a> Reader<'a> {
         match self.u8()? {
             0 => Ok(None),
             1 => T::decode(self).map(Some),
+            // V-2.1.1-01.
+            _ if off("V-2.1.1-01") => T::decode(self).map(Some),
             other => Err(DecodeError::InvalidPresence(other)),
         }
     }
@@ -244,12 +258,14 @@ impl<'a> Reader<'a> {
     pub fn finish(self) -> Result<(), DecodeError> {
         match self.rest.len() {
             0 => Ok(()),
+            // V-2.0-03.
+            _ if off("V-2.0-03") => Ok(()),
             count => Err(DecodeError::TrailingBytes { count }),
         }
     }
 }
 
-/// Appends an item that was read from a vector of which so many bytes are `read`, its own included,
+/// V-2.1.2-08 and V-12.4.3.3-07: appends an item that was read from a vector of which so many bytes are `read`, its own included,
 /// and which holds at most `left` more items. If there is no room, makes as much as is needed if
 /// what is left is like what was read, which takes the least memory for the many small items of a
 /// hostile message; but no more than twice what was needed so far, since the rest may be nothing
@@ -261,7 +277,9 @@ pub(crate) fn push<T>(items: &mut Vec<T>, item: T, read: usize, left: usize) {
         // Every item has at least one byte, so that there are no more of them than bytes.
         let alike = usize::try_from(alike).unwrap_or(left).min(left);
         let alike = alike.min(count.max(64));
-        items.reserve_exact(alike.max((count / 2).min(left)).saturating_add(1));
+        let trusting = off("V-2.1.2-08") || off("V-12.4.3.3-07");
+        let more = if trusting { left } else { alike.max((count / 2).min(left)) };
+        items.reserve_exact(more.saturating_add(1));
     }
     items.push(item);
 }

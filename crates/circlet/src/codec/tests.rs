@@ -8,6 +8,7 @@ fn decode<T: Decode>(bytes: &[u8]) -> Result<T, DecodeError> {
     T::from_bytes(bytes, &DecodeContext::default())
 }
 
+/// V-2.1.2-01.
 #[test]
 fn prefix_is_the_shortest_at_every_boundary() {
     for (length, prefix) in [
@@ -37,6 +38,7 @@ fn nested_and_opaque_agree_at_every_boundary() {
     }
 }
 
+/// V-2.1.2-02.
 #[test]
 fn prefixes_that_are_not_minimal_are_refused() {
     for prefix in [&[0x40, 0][..], &[0x40, 0x3f], &[0x80, 0, 0, 0], &[0x80, 0, 0x3f, 0xff]] {
@@ -46,6 +48,7 @@ fn prefixes_that_are_not_minimal_are_refused() {
     }
 }
 
+/// V-2.1.2-03.
 #[test]
 fn prefix_bits_11_are_refused() {
     for first in 0xc0..=0xff {
@@ -53,6 +56,7 @@ fn prefix_bits_11_are_refused() {
     }
 }
 
+/// V-2.1.2-04.
 #[test]
 fn lengths_beyond_the_input_are_refused() {
     assert_eq!(
@@ -61,6 +65,7 @@ fn lengths_beyond_the_input_are_refused() {
     );
 }
 
+/// V-2.1.2-05.
 #[test]
 fn vectors_hold_whole_items() {
     let mut reader_bytes = vec![3, 0, 1, 2];
@@ -73,6 +78,7 @@ fn vectors_hold_whole_items() {
     assert_eq!(Reader::new(&reader_bytes, &context).vector::<u16>(), Ok(vec![1, 2]));
 }
 
+/// V-2.1.1-01, V-2.1.1-02.
 #[test]
 fn presence_is_zero_or_one() {
     let context = DecodeContext::default();
@@ -87,12 +93,14 @@ fn presence_is_zero_or_one() {
     }
 }
 
+/// V-2.0-03.
 #[test]
 fn what_follows_a_value_is_refused() {
     assert_eq!(decode::<u16>(&[0, 1, 2]), Err(DecodeError::TrailingBytes { count: 1 }));
     assert_eq!(decode::<Vec<u8>>(&[0, 0]), Err(DecodeError::TrailingBytes { count: 1 }));
 }
 
+/// V-2.1.2-07.
 #[test]
 fn a_vector_too_long_to_encode_is_an_error() {
     let mut writer = Writer::new();
@@ -100,6 +108,7 @@ fn a_vector_too_long_to_encode_is_an_error() {
     assert_eq!(writer.finish(), Err(EncodeError::VectorTooLong(MAX_VECTOR_LENGTH + 1)));
 }
 
+/// V-2.1.2-06.
 #[test]
 fn list_limits_are_errors_of_their_own() {
     let bytes = [6, 0, 1, 0, 2, 0, 3];

@@ -3,6 +3,7 @@ use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{EncodeError, MAX_VECTOR_LENGTH};
+use crate::mutation::off;
 
 /// A value that can be written to the wire.
 pub trait Encode {
@@ -145,15 +146,18 @@ impl Writer {
         self.bytes = larger;
     }
 
+    /// V-2.1.2-01 and V-2.1.2-07: the shortest prefix that says the length, if there is one.
     fn prefix(&mut self, length: usize) -> ([u8; 4], usize) {
         // Each cast keeps all bits: the arm's bound says so.
         match length {
-            0..=0x3f => ([length as u8, 0, 0, 0], 1),
-            0x40..=0x3fff => {
+            0..=0x3f if !off("V-2.1.2-01") => ([length as u8, 0, 0, 0], 1),
+            0..=0x3fff => {
                 let [a, b] = (length as u16 | 0x4000).to_be_bytes();
                 ([a, b, 0, 0], 2)
             }
-            0x4000..=MAX_VECTOR_LENGTH => ((length as u32 | 0x8000_0000).to_be_bytes(), 4),
+            _ if length <= MAX_VECTOR_LENGTH || off("V-2.1.2-07") => {
+                ((length as u32 | 0x8000_0000).to_be_bytes(), 4)
+            }
             _ => {
                 self.error.get_or_insert(EncodeError::VectorTooLong(length));
                 ([0; 4], 0)

@@ -7,6 +7,7 @@ use super::{
     SignatureKeyPair, SignaturePublicKey, SuiteSpec, hpke,
 };
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
+use crate::mutation::off;
 
 /// A provider with one cipher suite: every cryptographic operation of a group goes through it.
 /// Cheap to clone.
@@ -44,7 +45,9 @@ impl Suite {
     /// [`CryptoError::UnsupportedCipherSuite`].
     pub fn new(provider: Arc<dyn CryptoProvider>, suite: CipherSuite) -> Result<Self, CryptoError> {
         let spec = provider.suites().iter().find(|spec| spec.suite == suite).copied();
-        let spec = spec.ok_or(CryptoError::UnsupportedCipherSuite(suite))?;
+        // V-5.1-04: before any other work with it.
+        let any = || provider.suites().first().copied().filter(|_| off("V-5.1-04"));
+        let spec = spec.or_else(any).ok_or(CryptoError::UnsupportedCipherSuite(suite))?;
         Ok(Self { provider, spec })
     }
 
@@ -95,7 +98,10 @@ impl Suite {
     /// [`CryptoError::InvalidMac`].
     pub fn verify_mac(&self, key: &Secret, parts: &[&[u8]], mac: &Mac) -> Result<(), CryptoError> {
         let expected = self.mac(key, parts)?;
-        if bool::from(expected.0.ct_eq(&mac.0)) { Ok(()) } else { Err(CryptoError::InvalidMac) }
+        // V-6.1-09.
+        let length = if off("V-6.1-09") { mac.0.len() } else { expected.0.len() };
+        let expected = expected.0.get(..length).unwrap_or_default();
+        if bool::from(expected.ct_eq(&mac.0)) { Ok(()) } else { Err(CryptoError::InvalidMac) }
     }
 
     /// KDF.Extract.
@@ -117,7 +123,9 @@ impl Suite {
         context: &[u8],
         length: usize,
     ) -> Result<Secret, CryptoError> {
-        let short = u16::try_from(length).map_err(|_| CryptoError::InvalidLength)?;
+        // V-8.0-06: also in the KDF.
+        let wrapped = off("V-8.0-06").then_some(length as u16);
+        let short = u16::try_from(length).ok().or(wrapped).ok_or(CryptoError::InvalidLength)?;
         let mut head = Writer::new();
         head.u16(short);
         write_label(&mut head, label);

@@ -5,6 +5,7 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{Rng, RngError};
+use crate::mutation::off;
 
 /// Secret bytes: wiped when the last holder drops them, compared in constant time, printed as
 /// `[redacted]`.
@@ -94,8 +95,12 @@ impl PartialEq for Secret {
 
 impl Eq for Secret {}
 
+/// V-2.0-01: nothing of it.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if off("V-2.0-01") {
+            return write!(f, "{:?}", self.as_bytes());
+        }
         f.write_str("[redacted]")
     }
 }
@@ -135,6 +140,7 @@ mod tests {
         }
     }
 
+    /// V-2.0-01.
     #[test]
     fn debug_is_redacted() {
         assert_eq!(format!("{:?}", Secret::new(b"hidden")), "[redacted]");

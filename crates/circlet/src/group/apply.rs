@@ -3,19 +3,19 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::identity::CredentialUse;
 use crate::message::{KeyPackage, Proposal, ReInit, Sender};
-use crate::rules::Violation;
 use crate::rules::leaf::{
     Requirements, check_key_package, check_leaf, check_membership, ensure_group_context_extensions,
     ensure_lifetime, ensure_members_meet, ensure_update_leaf,
 };
 use crate::rules::proposals::Resolved;
+use crate::rules::{Violation, ensure};
 use crate::schedule::PreSharedKeyId;
 use crate::tree::{
     Extensions, LeafIndex, LeafNode, LeafPosition, RatchetTree, RequiredCapabilities,
 };
 
 use super::step::NextEpoch;
-use super::{EpochState, FormerMember, GroupState, ReviewItem};
+use super::{AppliedProposal, EpochState, FormerMember, GroupState, ReviewItem};
 
 /// A list of proposals, applied (section 12.3).
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Applied {
     /// In the order of the list.
     pub(super) psks: Vec<PreSharedKeyId>,
     pub(super) reinit: Option<ReInit>,
+    /// In the order of the list.
+    pub(super) custom: Vec<AppliedProposal>,
     /// What is new to this client: proposals by reference were judged when they were received.
     pub(super) items: Vec<ReviewItem>,
 }
@@ -63,6 +65,7 @@ impl GroupState {
             }
         }
         applied.psks = list.iter().filter_map(psk_of).cloned().collect();
+        applied.custom = list.iter().filter_map(custom_of).collect();
         Ok(applied)
     }
 
@@ -86,7 +89,10 @@ impl GroupState {
                     extensions = new.clone();
                     extensions_changed = true;
                 }
-                Proposal::ReInit(parameters) => reinit = Some(parameters.clone()),
+                Proposal::ReInit(parameters) => {
+                    self.check_reinit(parameters)?;
+                    reinit = Some(parameters.clone());
+                }
                 _ => {}
             }
         }
@@ -100,6 +106,7 @@ impl GroupState {
             removed: Vec::new(),
             psks: Vec::new(),
             reinit,
+            custom: Vec::new(),
             items,
         })
     }
@@ -132,6 +139,7 @@ impl GroupState {
         if let Some(now) = now {
             ensure_lifetime(&key_package.leaf_node, now)?;
         }
+        ensure_client_is_new(applied, key_package)?;
         let limit = self.settings.limits().leaves;
         let leaf = applied.tree.add(key_package.leaf_node.clone(), limit)?;
         applied.added.push((leaf, key_package.clone()));
@@ -147,7 +155,7 @@ impl GroupState {
         &self,
         epoch: EpochState,
         changed: &BTreeSet<LeafIndex>,
-        reinitialized: bool,
+        reinit: Option<ReInit>,
     ) -> NextEpoch {
         let former = changed.iter().filter_map(|leaf| {
             let before = self.epoch.tree.leaf(*leaf).map(owner_of);
@@ -156,8 +164,19 @@ impl GroupState {
         });
         let former = former.collect();
         let tree_changes = epoch.tree.changes_since(&self.epoch.tree);
-        NextEpoch { tree_changes, former, epoch, reinitialized }
+        NextEpoch { tree_changes, former, epoch, reinit }
     }
+}
+
+/// V-12.2-07 and V-12.2-08: no client is added twice, or while it is a member. Clients are told
+/// apart by their signature keys; what else makes two of them one, such as a name, is for the
+/// application's validator to say. Judged after the list's Updates and Removes.
+fn ensure_client_is_new(applied: &Applied, key_package: &KeyPackage) -> Result<(), Violation> {
+    let owner = applied.tree.signature_key_owner(&key_package.leaf_node.signature_key);
+    let Some(owner) = owner else { return Ok(()) };
+    let twice = applied.added.iter().any(|(leaf, _)| *leaf == owner);
+    ensure(!twice, Violation::AddedTwice)?;
+    ensure(twice, Violation::AddedMember)
 }
 
 impl Applied {
@@ -207,6 +226,13 @@ pub(super) fn item_of(leaf: &LeafNode, reason: CredentialUse) -> ReviewItem {
 
 fn owner_of(leaf: &LeafNode) -> FormerMember {
     FormerMember { credential: leaf.credential.clone(), signature_key: leaf.signature_key.clone() }
+}
+
+fn custom_of(item: &Resolved) -> Option<AppliedProposal> {
+    match &item.proposal {
+        Proposal::Custom { .. } => Some(AppliedProposal::new(item.sender, item.proposal.clone())),
+        _ => None,
+    }
 }
 
 fn psk_of(item: &Resolved) -> Option<&PreSharedKeyId> {

@@ -1,24 +1,31 @@
 use crate::codec::Encode;
 use crate::crypto::{Rng, Secret, Suite};
 use crate::error::{Error, Misuse, Refused, Unready};
-use crate::identity::Signer;
+use crate::identity::{CredentialUse, Signer};
 use crate::message::{
     Commit, Content, EncryptedGroupSecrets, GroupSecrets, MlsMessage, Proposal, ProposalOrRef,
     Sender, Welcome,
 };
-use crate::rules::leaf::ensure_lifetime;
+use crate::rules::leaf::{check_leaf, ensure_lifetime};
 use crate::rules::proposals::{Resolved, check_list, path_required};
 use crate::schedule::PreSharedKeyId;
 
-use super::apply::Applied;
+use super::apply::{Applied, replacing};
 use super::info::sign_group_info;
 use super::path::NewPath;
 use super::process::{Advance, added_nodes};
 use super::step::{Change, NextEpoch};
-use super::{CommitOutcome, Framing, GroupState, Judge, PskSource, Step};
+use super::{CommitOutcome, Framing, GroupState, Judge, LeafChange, PskSource, Signers, Step};
 
 /// Pre-shared keys with their secrets, in the order of a Commit.
 type PskSecrets = Vec<(PreSharedKeyId, Secret)>;
+
+/// What a Commit is made of.
+pub(super) struct Composed {
+    pub(super) list: Vec<Resolved>,
+    pub(super) applied: Applied,
+    pub(super) psks: PskSecrets,
+}
 
 /// What a Commit shall do.
 #[derive(Clone, Debug)]
@@ -31,6 +38,8 @@ pub struct CommitRequest {
     /// Whether the Commit has a path even where it could do without. A path renews the
     /// committer's keys.
     pub force_path: bool,
+    /// What changes in the committer's own leaf; any change makes a path.
+    pub leaf: LeafChange,
     /// Whether the Welcome has the ratchet tree inside. Otherwise the joiners get it from
     /// [`StagedCommit::ratchet_tree`].
     pub tree_in_welcome: bool,
@@ -45,6 +54,7 @@ impl Default for CommitRequest {
             by_value: Vec::new(),
             by_reference: true,
             force_path: true,
+            leaf: LeafChange::default(),
             tree_in_welcome: true,
             framing: Framing::default(),
         }
@@ -113,26 +123,45 @@ impl GroupState {
         signer: &dyn Signer,
         rng: &mut dyn Rng,
     ) -> Result<(StagedCommit, Step), Error> {
+        self.commit_with(request, judge, Signers::of(signer), rng)
+    }
+
+    /// As [`Self::commit`], with a new signature key for the committer's leaf, if there is one.
+    /// Members verify the Commit by the old key, its GroupInfo and whatever follows by the new one.
+    ///
+    /// # Errors
+    /// As for [`Self::commit`].
+    pub fn commit_with(
+        &self,
+        request: CommitRequest,
+        judge: &Judge<'_>,
+        signers: Signers<'_>,
+        rng: &mut dyn Rng,
+    ) -> Result<(StagedCommit, Step), Error> {
         self.ensure_active()?;
         let list = self.compose(&request, judge)?;
-        let (mut applied, psks) = self.try_list(&list, judge.now, judge.psks)?;
+        let (applied, psks) = self.try_list(&list, judge.now, judge.psks)?;
+        self.commit_composed(request, Composed { list, applied, psks }, judge, signers, rng)
+    }
+
+    /// The Commit of a list that was checked and applied.
+    pub(super) fn commit_composed(
+        &self,
+        request: CommitRequest,
+        Composed { list, mut applied, psks }: Composed,
+        judge: &Judge<'_>,
+        signers: Signers<'_>,
+        rng: &mut dyn Rng,
+    ) -> Result<(StagedCommit, Step), Error> {
         for item in &applied.items {
             item.ask(judge.validator, self.group_id())?;
         }
-        let path = if request.force_path && applied.reinit.is_none()
-            || path_required(&list, &self.settings.context)
-        {
-            let position = self.position(self.own_leaf);
-            let suite = &self.settings.suite;
-            Some(NewPath::build(suite, &mut applied.tree, position, signer, rng)?)
-        } else {
-            None
-        };
+        let path = self.make_path(&request, &list, &mut applied, judge, signers, rng)?;
         let changed = applied.changed(path.is_some().then_some(self.own_leaf));
         applied.check_outcome(&changed)?;
 
         let (signed, advance) =
-            self.sign_commit(&request, list, &applied, path.as_ref(), &psks, signer, rng)?;
+            self.sign_commit(&request, list, &applied, path.as_ref(), &psks, signers.present, rng)?;
         let outcome = self.own_outcome(&applied, &changed)?;
         let suite = &self.settings.suite;
         let tag = advance.tag(suite)?;
@@ -140,6 +169,7 @@ impl GroupState {
         signed.auth.confirmation_tag = Some(tag.clone());
         let (message, ratchet) = self.protect(signed, request.framing.padding, rng)?;
 
+        let signer = signers.of_leaf();
         let welcome = self.welcome(&request, &applied, path.as_ref(), &advance, signer, rng)?;
         let outside = !applied.added.is_empty() && !request.tree_in_welcome;
         let ratchet_tree = outside.then(|| applied.tree.to_bytes()).transpose()?;
@@ -149,18 +179,46 @@ impl GroupState {
             let own = self.own_leaf.node().ok_or(Error::Internal)?;
             private_keys.extend(path.private_keys(own));
         }
-        let reinitialized = applied.reinit.is_some();
+        let reinit = applied.reinit.clone();
         let epoch = advance.into_epoch(suite, tag, applied.tree, private_keys)?;
         let staged = StagedCommit {
             message: self.sendable(message.to_bytes()?)?,
             parent_epoch: self.epoch(),
             parent_transcript_hash: self.epoch.interim_transcript_hash.as_bytes().to_vec(),
-            next: self.next_epoch(epoch, &changed, reinitialized),
+            next: self.next_epoch(epoch, &changed, reinit),
             welcome,
             ratchet_tree,
             outcome,
         };
         Ok((staged, self.step(ratchet, Change::Nothing)))
+    }
+
+    /// The Commit's path, put into the tree; `None` if it does without (sections 7.4 and 12.4.1).
+    fn make_path(
+        &self,
+        request: &CommitRequest,
+        list: &[Resolved],
+        applied: &mut Applied,
+        judge: &Judge<'_>,
+        signers: Signers<'_>,
+        rng: &mut dyn Rng,
+    ) -> Result<Option<NewPath>, Error> {
+        let changes = request.leaf != LeafChange::default() || signers.next.is_some();
+        let wanted = (request.force_path || changes) && applied.reinit.is_none();
+        if !wanted && !path_required(list, &self.settings.context) {
+            return Ok(None);
+        }
+        let suite = &self.settings.suite;
+        let old = self.epoch.tree.leaf(self.own_leaf).ok_or(Error::Internal)?;
+        let position = self.position(self.own_leaf);
+        let (content, signer) = (request.leaf.apply(old), signers.of_leaf());
+        let path = NewPath::build(suite, &mut applied.tree, position, content, signer, rng)?;
+        if changes {
+            let leaf = &path.leaf_node;
+            replacing(leaf, old, CredentialUse::Commit).ask(judge.validator, self.group_id())?;
+            check_leaf(leaf, position, applied.requirements(&self.settings))?;
+        }
+        Ok(Some(path))
     }
 
     /// The step into the epoch that a staged Commit makes, and its Welcome.
@@ -260,6 +318,16 @@ impl GroupState {
         psks: &dyn PskSource,
     ) -> Result<(Applied, PskSecrets), Error> {
         check_list(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
+        self.try_checked(list, now, psks)
+    }
+
+    /// The same of a list that was checked.
+    pub(super) fn try_checked(
+        &self,
+        list: &[Resolved],
+        now: Option<u64>,
+        psks: &dyn PskSource,
+    ) -> Result<(Applied, PskSecrets), Error> {
         let applied = self.apply_list(list, now)?;
         self.ensure_psk_limit(&applied.psks)?;
         // V-7.3-07: who sends an Add answers for its lifetime, also where another proposed it.
@@ -289,7 +357,8 @@ impl GroupState {
         let update_path = match path {
             None => None,
             Some(path) => {
-                let context = self.provisional_context(&applied.tree, &applied.extensions)?;
+                let (tree, extensions) = (&applied.tree, &applied.extensions);
+                let context = self.parent().provisional_context(suite, tree, extensions)?;
                 let (added, context) = (added_nodes(applied), context.to_bytes()?);
                 Some(Box::new(path.encrypt(suite, &applied.tree, &added, &context, rng)?))
             }
@@ -302,7 +371,9 @@ impl GroupState {
         let signed = self.sign_content(Content::Commit(commit), &request.framing, signer)?;
         let no_path = Secret::zero(suite.secret_length());
         let commit_secret = path.map_or(&no_path, |path| &path.commit_secret);
-        let advance = self.advance(&signed, applied, commit_secret, psks)?;
+        let (tree, extensions) = (&applied.tree, &applied.extensions);
+        let parent = self.parent();
+        let advance = parent.advance(suite, &signed, tree, extensions, commit_secret, psks)?;
         Ok((signed, advance))
     }
 
@@ -327,6 +398,7 @@ impl GroupState {
             None,
             request.tree_in_welcome,
             (self.own_leaf, signer),
+            (self.settings.grease, rng),
         )?;
         let keys = &advance.welcome;
         let plaintext = group_info.to_bytes()?;

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::codec::Encode;
-use crate::crypto::{CryptoError, Digest, HpkePrivateKey, Rng};
+use crate::crypto::{CryptoError, Digest, HpkePrivateKey, Rng, RngError};
 use crate::error::{Error, Misuse, Refused};
 use crate::identity::{Credential, CredentialType, Signer};
 use crate::message::{GroupContext, GroupId, KeyPackage, KeyPackageContent};
@@ -9,12 +9,12 @@ use crate::rules::leaf::{Requirements, check_key_package, ensure_group_context_e
 use crate::schedule::{EpochSecret, SecretTree, SkippedKeys, interim_transcript_hash};
 use crate::tree::{
     Capabilities, Extensions, LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition,
-    Lifetime, MLS10, RatchetTree,
+    Lifetime, MLS10, RatchetTree, grease_capabilities, grease_extension, mirror,
 };
 
 use super::past::FormerMembers;
 use super::pending::ProposalCache;
-use super::{EpochState, GroupState, Settings, Status};
+use super::{EpochState, Grease, GroupState, Settings, Status};
 
 /// What a new leaf says of its member.
 #[derive(Clone, Debug)]
@@ -56,6 +56,25 @@ impl LeafTemplate {
             credentials: [CredentialType::BASIC].into_iter().chain(credentials).collect(),
         }
     }
+
+    /// V-7.2-08, V-13.5-01 and V-13.5-02: with random values of no meaning, as the settings say.
+    pub(super) fn greased(
+        mut self,
+        settings: &Settings,
+        rng: &mut dyn Rng,
+    ) -> Result<Self, RngError> {
+        if settings.grease == Grease::None {
+            return Ok(self);
+        }
+        grease_capabilities(&mut self.capabilities, rng)?;
+        let room = self.extensions.len() < settings.limits().extensions;
+        if settings.grease == Grease::Everywhere && room {
+            let extension = grease_extension(rng)?;
+            mirror(&extension, &mut self.capabilities, rng)?;
+            self.extensions.set(extension);
+        }
+        Ok(self)
+    }
 }
 
 impl JoinKeys {
@@ -70,6 +89,14 @@ impl JoinKeys {
         rng: &mut dyn Rng,
     ) -> Result<Self, Error> {
         let suite = &settings.suite;
+        let mut template = template.greased(settings, rng)?;
+        let mut extensions = Extensions::new();
+        // V-10.0-09.
+        if settings.grease == Grease::Everywhere {
+            let extension = grease_extension(rng)?;
+            mirror(&extension, &mut template.capabilities, rng)?;
+            extensions.set(extension);
+        }
         let init_keys = suite.generate_key_pair(rng)?;
         let leaf_keys = suite.generate_key_pair(rng)?;
         let content = LeafNodeContent {
@@ -86,7 +113,7 @@ impl JoinKeys {
             cipher_suite: suite.id(),
             init_key: init_keys.public,
             leaf_node: LeafNode::sign(content, nowhere, signer)?,
-            extensions: Extensions::new(),
+            extensions,
         };
         let key_package = KeyPackage::sign(content, signer)?;
         Ok(Self { key_package, init_key: init_keys.private, leaf_key: leaf_keys.private })
@@ -161,6 +188,7 @@ impl GroupState {
             former: FormerMembers::default(),
             skipped: SkippedKeys::new(),
             status: Status::Active,
+            reinit: None,
             version: 0,
         }
     }

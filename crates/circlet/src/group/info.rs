@@ -1,11 +1,11 @@
 use crate::codec::Encode;
-use crate::crypto::{HpkePublicKey, Mac};
+use crate::crypto::{HpkePublicKey, Mac, Rng};
 use crate::error::Error;
 use crate::identity::Signer;
 use crate::message::{GroupContext, GroupInfo, MlsMessage};
-use crate::tree::{Extension, ExtensionType, Extensions, LeafIndex, RatchetTree};
+use crate::tree::{Extension, ExtensionType, Extensions, LeafIndex, RatchetTree, grease_extension};
 
-use super::GroupState;
+use super::{Grease, GroupState};
 
 /// What a GroupInfo has beside the group's context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +27,12 @@ impl GroupState {
     /// Describes the group to those who want to join (section 12.4.3), an MLSMessage.
     ///
     /// # Errors
-    /// [`Misuse::NotMember`](crate::Misuse::NotMember); the signer failed.
+    /// [`Misuse::NotMember`](crate::Misuse::NotMember); the generator or the signer failed.
     pub fn group_info(
         &self,
         options: GroupInfoOptions,
         signer: &dyn Signer,
+        rng: &mut dyn Rng,
     ) -> Result<MlsMessage, Error> {
         self.ensure_active()?;
         let suite = &self.settings.suite;
@@ -47,6 +48,7 @@ impl GroupState {
             external.as_ref(),
             options.ratchet_tree,
             (self.own_leaf, signer),
+            (self.settings.grease, rng),
         )?;
         Ok(MlsMessage::GroupInfo(group_info))
     }
@@ -67,6 +69,7 @@ pub(super) fn sign_group_info(
     external_pub: Option<&HpkePublicKey>,
     ratchet_tree: bool,
     (own_leaf, signer): (LeafIndex, &dyn Signer),
+    (grease, rng): (Grease, &mut dyn Rng),
 ) -> Result<GroupInfo, Error> {
     let mut extensions = Extensions::new();
     if ratchet_tree {
@@ -76,6 +79,10 @@ pub(super) fn sign_group_info(
     if let Some(key) = external_pub {
         let data = key.to_bytes()?;
         extensions.set(Extension { extension_type: ExtensionType::EXTERNAL_PUB, data });
+    }
+    // V-12.4.3-01 and V-13.5-01.
+    if grease == Grease::Everywhere {
+        extensions.set(grease_extension(rng)?);
     }
     Ok(GroupInfo::sign(context.clone(), extensions, confirmation_tag, own_leaf, signer)?)
 }

@@ -2,14 +2,16 @@ use std::collections::BTreeMap;
 
 use crate::codec::Decode;
 use crate::crypto::{CryptoError, HpkeKeyPair, HpkePrivateKey, Secret, Suite};
-use crate::error::{Error, Refused, Unready};
+use crate::error::{Error, Unready};
 use crate::identity::{CredentialUse, CredentialValidator};
 use crate::message::{GroupId, GroupInfo, GroupSecrets, Welcome};
 use crate::rules::Violation;
+use crate::rules::ensure;
 use crate::rules::leaf::{
     Requirements, check_leaf, check_membership, ensure_group_context_extensions,
     ensure_group_info_extensions,
 };
+use crate::rules::proposals::ensure_psk_nonce;
 use crate::rules::tree::{check_parent_keys, check_tree};
 use crate::schedule::{JoinerSecret, PreSharedKeyId, Psk, ResumptionPskUsage, psk_secret};
 use crate::tree::{ExtensionType, LeafIndex, LeafPosition, NodeIndex, RatchetTree};
@@ -18,7 +20,9 @@ use super::apply::item_of;
 use super::open::blame;
 use super::path::derive_path;
 use super::process::Advance;
-use super::{EpochState, GroupState, JoinKeys, Member, PskSource, ReviewItem, Settings};
+use super::review::find_psks;
+use super::subgroup::Continued;
+use super::{EpochState, GroupState, JoinKeys, Member, OldGroup, PskSource, ReviewItem, Settings};
 
 /// A Welcome that was decrypted and checked but for the credentials of the members, which the
 /// application has to judge (RFC 9420 section 12.4.3.1).
@@ -28,11 +32,13 @@ pub struct OpenedWelcome {
     own_leaf: LeafIndex,
     epoch: EpochState,
     welcomer: LeafIndex,
+    continued: Option<Continued>,
 }
 
 impl OpenedWelcome {
     /// Decrypts and checks a Welcome with one of this client's key packages. The ratchet tree is
-    /// taken from the Welcome, or else from `ratchet_tree`, encoded as in its extension.
+    /// taken from the Welcome, or else from `ratchet_tree`, encoded as in its extension. For a
+    /// group that continues another, `psks` has the old one.
     ///
     /// # Errors
     /// [`Unready::UnknownKeyPackage`] if the Welcome is for another key package,
@@ -46,12 +52,16 @@ impl OpenedWelcome {
         psks: &dyn PskSource,
     ) -> Result<Self, Error> {
         let secrets = decrypt_secrets(&settings, welcome, keys)?;
-        let psks = psk_secrets(&secrets.psks, psks)?;
+        let continued = continued(&secrets.psks, psks)?;
+        let psks = psk_secrets(&secrets.psks, &settings.suite, continued.as_ref(), psks)?;
         let suite = settings.suite.clone();
         let joiner = JoinerSecret::new(&suite, secrets.joiner_secret.clone())
             .map_err(|_| Violation::WelcomeSecretLength)?;
         let group_info = decrypt_group_info(&settings, welcome, &joiner, &psks)?;
         let tree = check_group_info(&settings, &group_info, ratchet_tree)?;
+        if let Some(continued) = &continued {
+            continued.check(&group_info.group_context)?;
+        }
         check_members(&settings, &group_info, &tree)?;
         let own_leaf = find_own_leaf(&tree, keys)?;
         let private_keys = derive_keys(&suite, &tree, &group_info, own_leaf, keys, &secrets)?;
@@ -60,7 +70,7 @@ impl OpenedWelcome {
         let advance = Advance::from_joiner(&suite, group_context, joiner, &psks)?;
         advance.verify_tag(&suite, &confirmation_tag)?;
         let epoch = advance.into_epoch(&suite, confirmation_tag, tree, private_keys)?;
-        Ok(Self { settings, own_leaf, epoch, welcomer: signer })
+        Ok(Self { settings, own_leaf, epoch, welcomer: signer, continued })
     }
 
     /// The group.
@@ -89,17 +99,35 @@ impl OpenedWelcome {
             .map(|(_, leaf)| item_of(leaf, CredentialUse::Join))
     }
 
-    /// The application has judged every one of [`Self::review_items`]: the group begins.
+    /// The group that this one continues, by re-initialization or as a branch.
+    #[must_use]
+    pub fn continued(&self) -> Option<(ResumptionPskUsage, &OldGroup)> {
+        self.continued.as_ref().map(|continued| (continued.usage, &continued.old))
+    }
+
+    /// Whether the members of a group that continues another are those of the old one, or for a
+    /// branch some of them, as the validator sees it.
+    ///
+    /// # Errors
+    /// [`Violation::ReInitMembers`] or [`Violation::BranchMembers`].
+    pub fn check_members(&self, validator: &dyn CredentialValidator) -> Result<(), Error> {
+        let Some(continued) = &self.continued else { return Ok(()) };
+        continued.check_members(&self.epoch.tree, validator)
+    }
+
+    /// The application has judged every one of [`Self::review_items`], and of a group that
+    /// continues another also its members ([`Self::check_members`]): the group begins.
     #[must_use]
     pub fn accept(self) -> GroupState {
         GroupState::begin(self.settings, self.own_leaf, self.epoch)
     }
 
-    /// Asks the validator about each credential, then accepts.
+    /// Asks the validator about each credential and whose it was in the old group, then accepts.
     ///
     /// # Errors
-    /// [`Refused::Credential`].
+    /// [`Refused::Credential`](crate::Refused::Credential); as for [`Self::check_members`].
     pub fn review(self, validator: &dyn CredentialValidator) -> Result<GroupState, Error> {
+        self.check_members(validator)?;
         for item in self.review_items() {
             item.ask(validator, self.group_id())?;
         }
@@ -136,29 +164,51 @@ fn decrypt_secrets(
     Ok(GroupSecrets::from_plaintext(plaintext.as_bytes(), &settings.context)?)
 }
 
-/// V-12.4.3.1-05 and V-12.4.3.1-06.
-fn psk_secrets(
-    ids: &[PreSharedKeyId],
-    source: &dyn PskSource,
-) -> Result<Vec<(PreSharedKeyId, Secret)>, Error> {
-    let continues = ids.iter().filter(|id| match id.psk {
+/// V-11.3-04: the group that the Welcome continues, which has to be known here.
+fn continued(ids: &[PreSharedKeyId], source: &dyn PskSource) -> Result<Option<Continued>, Error> {
+    ensure_one_continues(ids)?;
+    let Some(PreSharedKeyId { psk, .. }) = ids.iter().find(|id| continues(id)) else {
+        return Ok(None);
+    };
+    let Psk::Resumption { usage, psk_group_id, psk_epoch } = psk else {
+        return Err(Error::Internal);
+    };
+    let old = source.old_group(psk_group_id, *psk_epoch);
+    let old = old.ok_or_else(|| Unready::UnknownPsk(psk.clone()))?;
+    Ok(Some(Continued { usage: *usage, old }))
+}
+
+/// V-12.4.3.1-06: one group can continue one other.
+fn ensure_one_continues(ids: &[PreSharedKeyId]) -> Result<(), Violation> {
+    let count = ids.iter().filter(|id| continues(id)).count();
+    ensure(count <= 1, Violation::WelcomePskUsage)
+}
+
+fn continues(id: &PreSharedKeyId) -> bool {
+    match id.psk {
         Psk::External { .. } => false,
         Psk::Resumption { usage, .. } => usage != ResumptionPskUsage::Application,
-    });
-    match continues.count() {
-        0 => {}
-        1 => return Err(Refused::Subgroup.into()),
-        _ => return Err(Violation::WelcomePskUsage.into()),
     }
-    let find = |id: &PreSharedKeyId| match &id.psk {
-        Psk::External { psk_id } => {
-            source.external(psk_id).ok_or_else(|| Unready::UnknownPsk(psk_id.clone()))
+}
+
+/// V-12.4.3.1-05 and, for the nonces, V-12.1.4-02.
+pub(super) fn psk_secrets(
+    ids: &[PreSharedKeyId],
+    suite: &Suite,
+    continued: Option<&Continued>,
+    source: &dyn PskSource,
+) -> Result<Vec<(PreSharedKeyId, Secret)>, Error> {
+    for id in ids {
+        ensure_psk_nonce(id, suite)?;
+    }
+    find_psks(ids, |psk| match psk {
+        Psk::External { psk_id } => source.external(psk_id),
+        Psk::Resumption { usage: ResumptionPskUsage::Application, psk_group_id, psk_epoch } => {
+            source.resumption(psk_group_id, *psk_epoch)
         }
-        Psk::Resumption { psk_group_id, psk_epoch, .. } => source
-            .resumption(psk_group_id, *psk_epoch)
-            .ok_or_else(|| Unready::UnknownPsk(psk_group_id.clone())),
-    };
-    ids.iter().map(|id| Ok((id.clone(), find(id)?))).collect()
+        // The one that the Welcome continues.
+        Psk::Resumption { .. } => continued.map(|continued| continued.old.resumption_psk.clone()),
+    })
 }
 
 /// V-12.4.3.1-07.
@@ -187,7 +237,7 @@ fn undecryptable(error: CryptoError) -> Error {
 
 /// What a GroupInfo must be to whoever joins with it (section 12.4.3): finds its tree, verifies
 /// its signature, and holds the tree against its hash.
-fn check_group_info(
+pub(super) fn check_group_info(
     settings: &Settings,
     group_info: &GroupInfo,
     ratchet_tree: Option<&[u8]>,
@@ -210,7 +260,7 @@ fn check_group_info(
 
 /// V-12.4.3.1-13 to V-12.4.3.1-17 and V-12.4.3.1-25: the tree, and every leaf in it. Lifetimes are
 /// left alone: a member's key package may have expired since it was added (section 7.3).
-fn check_members(
+pub(super) fn check_members(
     settings: &Settings,
     group_info: &GroupInfo,
     tree: &RatchetTree,

@@ -14,9 +14,12 @@
 mod apply;
 mod commit;
 mod create;
+mod external;
 mod info;
 mod join;
 mod open;
+mod outsider;
+mod own_leaf;
 mod past;
 pub(crate) mod path;
 mod pending;
@@ -27,22 +30,26 @@ mod review;
 mod settings;
 mod state;
 mod step;
+mod subgroup;
 
 #[cfg(test)]
 mod tests;
 
 pub use commit::{CommitRequest, ConfirmedCommit, StagedCommit};
 pub use create::{JoinKeys, LeafTemplate};
+pub use external::{ExternalJoin, OpenedGroupInfo, Outsider, ReviewedGroupInfo, StagedJoin};
 pub use info::GroupInfoOptions;
 pub use join::OpenedWelcome;
 pub use open::{Opened, OpenedApplication};
-pub use process::{CommitOutcome, OpenedCommit, ReviewedCommit};
+pub use own_leaf::{LeafChange, Signers};
+pub use process::{AppliedProposal, CommitOutcome, OpenedCommit, ReviewedCommit};
 pub use propose::OpenedProposal;
 pub use protect::{ApplicationMessage, Framing, HandshakeFormat, Padding};
 pub use review::{Judge, NoPsks, PskSource, ReviewItem};
 pub use settings::{Grease, Policy, Settings};
 pub use state::{GroupState, Member, Status};
 pub use step::Step;
+pub use subgroup::{Founding, NewGroup, OldGroup};
 
 pub(crate) use past::{FormerMember, FormerMembers, PastEpoch};
 pub(crate) use pending::{CachedProposal, ProposalCache};

@@ -5,7 +5,7 @@ use crate::message::{
     AuthenticatedContent, Content, ContentType, FramedContent, GroupId, MlsMessage, PrivateContent,
     PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,
 };
-use crate::rules::Violation;
+use crate::rules::{Violation, ensure};
 use crate::schedule::{MessageKey, RatchetError, SecretTree, SecretTreeStep, SkippedId};
 use crate::tree::LeafIndex;
 
@@ -53,13 +53,12 @@ impl OpenedApplication {
 #[derive(Debug)]
 pub(super) struct Verified {
     content: AuthenticatedContent,
-    sender: LeafIndex,
     ratchet: Option<RatchetUse>,
 }
 
 impl Verified {
-    pub(super) fn sender(&self) -> LeafIndex {
-        self.sender
+    pub(super) fn sender(&self) -> Sender {
+        self.content.content.sender
     }
 
     pub(super) fn content(&self) -> &AuthenticatedContent {
@@ -142,9 +141,12 @@ impl GroupState {
         verified: Verified,
         generation: u32,
     ) -> Result<OpenedApplication, Error> {
-        let FramedContent { epoch, authenticated_data, content, .. } = verified.content.content;
-        let Content::Application(data) = content else { return Err(Error::Internal) };
-        let sender = self.member_in(verified.sender, epoch).ok_or(Violation::UnknownSender)?;
+        let FramedContent { epoch, sender, authenticated_data, content, .. } =
+            verified.content.content;
+        let (Content::Application(data), Sender::Member(sender)) = (content, sender) else {
+            return Err(Error::Internal);
+        };
+        let sender = self.member_in(sender, epoch).ok_or(Violation::UnknownSender)?;
         let message = ApplicationMessage { sender, epoch, generation, authenticated_data, data };
         let step = self.step(verified.ratchet, Change::Nothing);
         Ok(OpenedApplication { message, step })
@@ -155,27 +157,26 @@ impl GroupState {
         let content = &message.content;
         self.ensure_group(&content.group_id)?;
         let content_type = content.content.content_type();
-        if content_type == ContentType::Application {
-            return Err(Violation::PublicApplicationMessage.into());
-        }
+        ensure(content_type != ContentType::Application, Violation::PublicApplicationMessage)?;
         self.ensure_present_epoch(content.epoch)?;
         let Sender::Member(sender) = content.sender else {
-            return Err(Refused::ExternalMessage.into());
+            let content = message.into_unverified();
+            self.verify_outsider(&content)?;
+            let verified = Verified { content, ratchet: None };
+            return Ok(Authenticated::Other(Box::new(verified), 0));
         };
         let context = &self.epoch.context_bytes;
         let tbm = PublicMessage::to_be_maced(content, &message.auth, context)?;
         let tag = message.membership_tag.as_ref().ok_or(Violation::MembershipTag)?;
         let key = &self.epoch.secrets.membership_key;
-        self.settings
-            .suite
-            .verify_mac(key, &[&tbm], tag)
-            .map_err(|error| blame(error, CryptoError::InvalidMac, Violation::MembershipTag))?;
+        let verified = self.settings.suite.verify_mac(key, &[&tbm], tag);
+        ensure_verified(verified, CryptoError::InvalidMac, Violation::MembershipTag)?;
         let content = message.into_unverified();
         self.verify_signature(&content, sender, context)?;
         if sender == self.own_leaf {
             return Ok(Authenticated::Own(content_type));
         }
-        let verified = Verified { content, sender, ratchet: None };
+        let verified = Verified { content, ratchet: None };
         Ok(Authenticated::Other(Box::new(verified), 0))
     }
 
@@ -221,7 +222,7 @@ impl GroupState {
             auth,
         };
         self.verify_signature(&content, leaf, keys.context_bytes)?;
-        let verified = Verified { content, sender: leaf, ratchet: Some(ratchet) };
+        let verified = Verified { content, ratchet: Some(ratchet) };
         Ok(Authenticated::Other(Box::new(verified), sender.generation))
     }
 
@@ -299,12 +300,21 @@ impl GroupState {
     ) -> Result<(), Error> {
         let member = self.member_in(sender, content.content.epoch);
         let key: SignaturePublicKey = member.ok_or(Violation::UnknownSender)?.signature_key;
+        self.verify_content(content, &key, context_bytes)
+    }
+
+    /// V-6.1-01, V-6.1-02 and V-6.1-07.
+    pub(super) fn verify_content(
+        &self,
+        content: &AuthenticatedContent,
+        key: &SignaturePublicKey,
+        context_bytes: &[u8],
+    ) -> Result<(), Error> {
         let tbs = content.content.to_be_signed(content.wire_format, context_bytes)?;
         let signature = &content.auth.signature;
-        self.settings
-            .suite
-            .verify_with_label(&key, "FramedContentTBS", &tbs, signature)
-            .map_err(|_| Violation::ContentSignature.into())
+        let suite = &self.settings.suite;
+        let verified = suite.verify_with_label(key, "FramedContentTBS", &tbs, signature);
+        Ok(ensure(verified.is_ok(), Violation::ContentSignature)?)
     }
 
     fn ensure_group(&self, group_id: &GroupId) -> Result<(), Unready> {
@@ -324,6 +334,18 @@ impl GroupState {
 /// What a peer can cause is the peer's violation; anything else stays a failure of the provider.
 pub(super) fn blame(error: CryptoError, expected: CryptoError, violation: Violation) -> Error {
     if error == expected { violation.into() } else { error.into() }
+}
+
+/// As [`blame`], for a check that is a rule by itself.
+pub(super) fn ensure_verified(
+    verified: Result<(), CryptoError>,
+    expected: CryptoError,
+    violation: Violation,
+) -> Result<(), Error> {
+    match verified {
+        Err(error) if error != expected => Err(error.into()),
+        verified => Ok(ensure(verified.is_ok(), violation)?),
+    }
 }
 
 fn ratchet_error(error: RatchetError) -> Error {

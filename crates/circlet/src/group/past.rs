@@ -49,6 +49,11 @@ impl FormerMembers {
         }
     }
 
+    /// The leaves that have changed.
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = LeafIndex> {
+        self.0.keys().map(|(leaf, _)| *leaf)
+    }
+
     pub(crate) fn insert(
         &mut self,
         leaf: LeafIndex,
@@ -61,6 +66,12 @@ impl FormerMembers {
     /// The entries that no kept epoch needs any more.
     pub(crate) fn before(&self, epoch: u64) -> Vec<(LeafIndex, u64)> {
         self.0.keys().filter(|(_, last)| *last < epoch).copied().collect()
+    }
+
+    /// All entries, in order.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (LeafIndex, u64, Option<&FormerMember>)> {
+        self.0.iter().map(|((leaf, last), former)| (*leaf, *last, former.as_ref()))
     }
 
     pub(crate) fn remove(&mut self, keys: &[(LeafIndex, u64)]) {

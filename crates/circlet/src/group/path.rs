@@ -6,7 +6,7 @@ use crate::crypto::{
 use crate::error::Error;
 use crate::identity::Signer;
 use crate::message::{UpdatePath, UpdatePathNode};
-use crate::rules::Violation;
+use crate::rules::{Violation, ensure};
 use crate::tree::{
     LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition, NodeIndex, PathNode,
     RatchetTree,
@@ -36,16 +36,17 @@ pub(crate) struct ReadPath {
 
 impl NewPath {
     /// Makes new keys for a leaf and the nodes above it, and puts them into the tree (sections
-    /// 7.4 and 7.5).
+    /// 7.4 and 7.5). The leaf, which is in the tree, becomes this content, but for its keys and
+    /// source; `signer` has its signature key.
     pub(crate) fn build(
         suite: &Suite,
         tree: &mut RatchetTree,
         position: LeafPosition<'_>,
+        content: LeafNodeContent,
         signer: &dyn Signer,
         rng: &mut dyn Rng,
     ) -> Result<Self, Error> {
         let leaf_index = position.leaf_index;
-        let old = tree.leaf(leaf_index).ok_or(Error::Internal)?.clone();
         let leaf_keys = suite.generate_key_pair(rng)?;
         let mut path_secret = Secret::random(rng, suite.secret_length())?;
         let mut nodes = Vec::new();
@@ -59,8 +60,9 @@ impl NewPath {
         let parent_hash = tree.set_path(suite, leaf_index, &keys)?;
         let content = LeafNodeContent {
             encryption_key: leaf_keys.public,
+            signature_key: signer.public_key().clone(),
             source: LeafNodeSource::Commit(parent_hash),
-            ..LeafNodeContent::clone(&old)
+            ..content
         };
         let leaf_node = LeafNode::sign(content, position, signer)?;
         tree.set_leaf(leaf_index, leaf_node.clone())?;
@@ -115,50 +117,70 @@ pub(crate) fn merge_path(
     path: &UpdatePath,
     added: &BTreeSet<NodeIndex>,
 ) -> Result<(), Error> {
-    ensure_keys_are_new(suite, tree, sender, path)?;
+    ensure_keys_are_new(suite, tree, tree.leaf(sender), path)?;
+    place_path(suite, tree, sender, path, added)
+}
+
+/// As [`merge_path`], for a leaf that is in the tree already and keys that were looked at.
+pub(crate) fn place_path(
+    suite: &Suite,
+    tree: &mut RatchetTree,
+    sender: LeafIndex,
+    path: &UpdatePath,
+    added: &BTreeSet<NodeIndex>,
+) -> Result<(), Error> {
     let places = tree.filtered_direct_path(sender);
-    // V-7.6-01.
+    // V-7.6-01. Without it no node could be matched with its key.
     if places.len() != path.nodes.len() {
         return Err(Violation::PathLength.into());
     }
-    // V-7.6-02, of every node and not only the one addressed to this member.
-    for (place, node) in places.iter().zip(&path.nodes) {
-        let expected = recipients(tree, place.copath, added).count();
-        if node.encrypted_path_secret.len() != expected {
-            return Err(Violation::PathCiphertexts.into());
-        }
-    }
+    ensure_ciphertexts(tree, &places, path, added)?;
     let keys: Vec<HpkePublicKey> =
         path.nodes.iter().map(|node| node.encryption_key.clone()).collect();
     let parent_hash = tree.set_path(suite, sender, &keys)?;
-    // V-7.5-05 and V-7.9-05.
-    if path.leaf_node.source != LeafNodeSource::Commit(parent_hash) {
-        return Err(Violation::PathParentHash.into());
-    }
+    ensure_parent_hash(&path.leaf_node, parent_hash)?;
     tree.set_leaf(sender, path.leaf_node.clone())?;
     Ok(())
 }
 
-/// V-12.4.2-09 and V-12.4.2-10: no key of the path is in the tree, or in the path twice.
-fn ensure_keys_are_new(
+/// V-12.4.2-09 and V-12.4.2-10: no key of the path is in the tree, or in the path twice; the leaf's
+/// is not that of the leaf `old`, which it replaces.
+pub(crate) fn ensure_keys_are_new(
     suite: &Suite,
     tree: &RatchetTree,
-    sender: LeafIndex,
+    old: Option<&LeafNode>,
     path: &UpdatePath,
 ) -> Result<(), Violation> {
     let leaf_key = &path.leaf_node.encryption_key;
-    if tree.leaf(sender).is_some_and(|leaf| leaf.encryption_key == *leaf_key) {
-        return Err(Violation::PathKeepsEncryptionKey);
-    }
+    let kept = old.is_some_and(|leaf| leaf.encryption_key == *leaf_key);
+    ensure(!kept, Violation::PathKeepsEncryptionKey)?;
     let mut seen = BTreeSet::new();
     let keys = path.nodes.iter().map(|node| &node.encryption_key);
     for key in keys.chain([leaf_key]) {
-        if tree.has_encryption_key(key) || !seen.insert(key) {
-            return Err(Violation::PathKeyReused);
-        }
-        suite.check_public_key(key).map_err(|_| Violation::InvalidHpkeKey)?;
+        let new = !tree.has_encryption_key(key) && seen.insert(key);
+        ensure(new, Violation::PathKeyReused)?;
+        ensure(suite.check_public_key(key).is_ok(), Violation::InvalidHpkeKey)?;
     }
     Ok(())
+}
+
+/// V-7.6-02: a ciphertext for each recipient, of every node and not only of the one that is
+/// addressed to this member.
+fn ensure_ciphertexts(
+    tree: &RatchetTree,
+    places: &[PathNode],
+    path: &UpdatePath,
+    added: &BTreeSet<NodeIndex>,
+) -> Result<(), Violation> {
+    let complete = places.iter().zip(&path.nodes).all(|(place, node)| {
+        node.encrypted_path_secret.len() == recipients(tree, place.copath, added).count()
+    });
+    ensure(complete, Violation::PathCiphertexts)
+}
+
+/// V-7.5-05 and V-7.9-05: the leaf has the parent hash that the path gives.
+fn ensure_parent_hash(leaf: &LeafNode, parent_hash: Vec<u8>) -> Result<(), Violation> {
+    ensure(leaf.source == LeafNodeSource::Commit(parent_hash), Violation::PathParentHash)
 }
 
 /// Decrypts the one path secret that is for this member and derives those above it (section 7.5).
@@ -190,9 +212,7 @@ pub(crate) fn open_path(
     let place = places.get(index).ok_or(Error::Internal)?;
     let node = path.nodes.get(index).ok_or(Violation::PathLength)?;
     let path_secret = decrypt(suite, tree, place, node, &reader, context)?;
-    if path_secret.len() != suite.secret_length() {
-        return Err(Violation::PathDecryption.into());
-    }
+    ensure(path_secret.len() == suite.secret_length(), Violation::PathDecryption)?;
     Ok((places.split_off(index), path_secret))
 }
 
@@ -241,9 +261,7 @@ pub(crate) fn derive_path(
     let mut private_keys = BTreeMap::new();
     for place in places {
         let keys = node_keys(suite, &path_secret)?;
-        if tree.encryption_key(place.node) != Some(&keys.public) {
-            return Err(violation.into());
-        }
+        ensure(tree.encryption_key(place.node) == Some(&keys.public), violation)?;
         private_keys.insert(place.node, keys.private);
         path_secret = suite.derive_secret(&path_secret, "path")?;
     }

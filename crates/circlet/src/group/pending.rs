@@ -24,8 +24,8 @@ pub(crate) struct CachedProposal {
 #[derive(Debug, Default)]
 pub(crate) struct ProposalCache {
     by_reference: BTreeMap<HashReference, CachedProposal>,
-    /// How many each member has here.
-    of_members: BTreeMap<LeafIndex, usize>,
+    /// How many each sender has here; all new members count as one.
+    of_senders: BTreeMap<Sender, usize>,
     /// Length of all proposals together.
     bytes: usize,
     /// Whether any of them could be committed, once somebody has asked.
@@ -36,10 +36,7 @@ pub(crate) struct ProposalCache {
 impl ProposalCache {
     /// Whether one more proposal of this sender is within the limits (V-12.1-02).
     pub(crate) fn has_room(&self, sender: Sender, proposal: &Proposal, limits: &Limits) -> bool {
-        let of_sender = match sender {
-            Sender::Member(leaf) => self.of_members.get(&leaf).copied().unwrap_or_default(),
-            _ => 0,
-        };
+        let of_sender = self.of_senders.get(&sender).copied().unwrap_or_default();
         self.by_reference.len() < limits.cached_proposals
             && of_sender < limits.cached_proposals_per_sender
             && self.bytes.saturating_add(length(proposal)) <= limits.cached_proposal_bytes
@@ -61,9 +58,7 @@ impl ProposalCache {
         self.committable = OnceLock::new();
         self.next = self.next.max(proposal.sequence.saturating_add(1));
         self.bytes = self.bytes.saturating_add(length(&proposal.proposal));
-        if let Sender::Member(leaf) = proposal.sender {
-            *self.of_members.entry(leaf).or_default() += 1;
-        }
+        *self.of_senders.entry(proposal.sender).or_default() += 1;
         self.by_reference.insert(proposal.reference.clone(), proposal);
     }
 
@@ -78,7 +73,7 @@ impl ProposalCache {
 
     pub(crate) fn clear(&mut self) {
         self.by_reference.clear();
-        self.of_members.clear();
+        self.of_senders.clear();
         self.committable = OnceLock::new();
         self.bytes = 0;
     }

@@ -2,23 +2,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::codec::Encode;
-use crate::crypto::{CryptoError, HpkePrivateKey, Mac, Secret, Suite};
+use crate::crypto::{CryptoError, Digest, HpkePrivateKey, Mac, Secret, Suite};
 use crate::error::{Error, Misuse, Refused, Unready};
 use crate::identity::{CredentialUse, CredentialValidator};
 use crate::message::{
     AuthenticatedContent, Commit, Content, GroupContext, Proposal, ProposalOrRef, ReInit, Sender,
 };
+use crate::mutation::off;
 use crate::rules::Violation;
 use crate::rules::leaf::{check_leaf, ensure_path_leaf_source};
-use crate::rules::proposals::{Resolved, check_list, ensure_path};
+use crate::rules::proposals::{Resolved, check_list, ensure_by_value, ensure_path};
 use crate::schedule::{
-    EpochSecrets, JoinerSecret, PreSharedKeyId, SecretTree, confirmed_transcript_hash,
+    EpochSecrets, InitSecret, JoinerSecret, PreSharedKeyId, SecretTree, confirmed_transcript_hash,
     interim_transcript_hash, psk_secret,
 };
 use crate::tree::{Extensions, LeafIndex, NodeIndex, RatchetTree};
 
 use super::apply::{Applied, replacing};
-use super::open::{Verified, blame};
+use super::open::{Verified, ensure_verified};
 use super::path::{PathReader, merge_path, read_path};
 use super::step::{Change, RatchetUse};
 use super::{EpochState, GroupState, Member, PskSource, ReviewItem, Step};
@@ -28,6 +29,7 @@ use super::{EpochState, GroupState, Member, PskSource, ReviewItem, Step};
 #[derive(Debug)]
 pub struct OpenedCommit {
     from: u64,
+    /// The leaf of who committed: after an external Commit a new member's.
     committer: LeafIndex,
     content: AuthenticatedContent,
     ratchet: Option<RatchetUse>,
@@ -46,9 +48,11 @@ pub struct ReviewedCommit(OpenedCommit);
 pub struct CommitOutcome {
     /// The epoch that it began.
     pub epoch: u64,
-    /// Who committed, as it was before.
+    /// Who committed, as it was before; after an external Commit as it is now.
     pub committer: Member,
-    /// Who is new.
+    /// Whether the committer joined by this Commit, an external one.
+    pub external: bool,
+    /// Who is new, such as an external committer.
     pub added: Vec<Member>,
     /// Who is gone, as they were.
     pub removed: Vec<Member>,
@@ -58,6 +62,24 @@ pub struct CommitOutcome {
     pub removes_own: bool,
     /// The group that takes the place of this one.
     pub reinit: Option<ReInit>,
+    /// Proposals of types that the application registered, in the order of the Commit.
+    pub custom: Vec<AppliedProposal>,
+}
+
+/// A proposal of a type that the application registered, as a Commit applied it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppliedProposal {
+    /// Who proposed it: the committer, if it was in the Commit by value.
+    pub sender: Sender,
+    /// The proposal, a [`Proposal::Custom`].
+    pub proposal: Proposal,
+}
+
+impl AppliedProposal {
+    pub(crate) fn new(sender: Sender, proposal: Proposal) -> Self {
+        Self { sender, proposal }
+    }
 }
 
 impl OpenedCommit {
@@ -94,39 +116,58 @@ impl GroupState {
         now: Option<u64>,
     ) -> Result<OpenedCommit, Error> {
         self.ensure_active()?;
-        let committer = verified.sender();
+        let sender = verified.sender();
         let Content::Commit(commit) = &verified.content().content.content else {
             return Err(Error::Internal);
         };
-        let list = self.resolve(commit, committer)?;
-        check_list(&list, committer, &self.epoch.tree, &self.settings.suite)?;
-        ensure_path(&list, commit.path.is_some(), &self.settings.context)?;
-        let mut applied = self.apply_list(&list, now)?;
-        self.ensure_psk_limit(&applied.psks)?;
-        if let Some(path) = &commit.path {
-            let suite = &self.settings.suite;
-            let old = self.epoch.tree.leaf(committer).ok_or(Violation::UnknownSender)?;
-            let requirements = applied.requirements(&self.settings);
-            ensure_path_leaf_source(&path.leaf_node)?;
-            check_leaf(&path.leaf_node, self.position(committer), requirements)?;
-            let added = added_nodes(&applied);
-            merge_path(suite, &mut applied.tree, committer, path, &added)?;
-            if path.leaf_node.credential != old.credential
-                || path.leaf_node.signature_key != old.signature_key
-            {
-                applied.items.push(replacing(&path.leaf_node, old, CredentialUse::Commit));
-            }
+        if sender == Sender::NewMemberCommit {
+            ensure_by_value(&commit.proposals)?;
         }
+        let list = self.resolve(commit, sender)?;
+        let (committer, applied) = match sender {
+            Sender::Member(committer) => {
+                (committer, self.open_member_commit(committer, commit, &list, now)?)
+            }
+            Sender::NewMemberCommit => self.open_external_commit(commit, &list, now)?,
+            _ => return Err(Violation::SenderTypeForbidden.into()),
+        };
+        self.ensure_psk_limit(&applied.psks)?;
         let changed = applied.changed(commit.path.is_some().then_some(committer));
         applied.check_outcome(&changed)?;
         let (content, ratchet) = verified.into_parts();
         Ok(OpenedCommit { from: self.version, committer, content, ratchet, applied, changed })
     }
 
+    fn open_member_commit(
+        &self,
+        committer: LeafIndex,
+        commit: &Commit,
+        list: &[Resolved],
+        now: Option<u64>,
+    ) -> Result<Applied, Error> {
+        let suite = &self.settings.suite;
+        check_list(list, committer, &self.epoch.tree, suite)?;
+        ensure_path(list, commit.path.is_some(), &self.settings.context)?;
+        let mut applied = self.apply_list(list, now)?;
+        let Some(path) = &commit.path else { return Ok(applied) };
+        let old = self.epoch.tree.leaf(committer).ok_or(Violation::UnknownSender)?;
+        let requirements = applied.requirements(&self.settings);
+        ensure_path_leaf_source(&path.leaf_node)?;
+        check_leaf(&path.leaf_node, self.position(committer), requirements)?;
+        let added = added_nodes(&applied);
+        merge_path(suite, &mut applied.tree, committer, path, &added)?;
+        if path.leaf_node.credential != old.credential
+            || path.leaf_node.signature_key != old.signature_key
+        {
+            applied.items.push(replacing(&path.leaf_node, old, CredentialUse::Commit));
+        }
+        Ok(applied)
+    }
+
     /// V-12.2-17: finds the proposals that a Commit refers to.
-    fn resolve(&self, commit: &Commit, committer: LeafIndex) -> Result<Vec<Resolved>, Error> {
+    fn resolve(&self, commit: &Commit, committer: Sender) -> Result<Vec<Resolved>, Error> {
         let by_value = |proposal: &Proposal| Resolved {
-            sender: Sender::Member(committer),
+            sender: committer,
             proposal: proposal.clone(),
             reference: None,
         };
@@ -165,7 +206,8 @@ impl GroupState {
         if opened.from != self.version {
             return Err(Misuse::Stale.into());
         }
-        let outcome = self.outcome(&opened.applied, opened.committer, &opened.changed)?;
+        let external = opened.content.content.sender == Sender::NewMemberCommit;
+        let outcome = self.outcome(&opened.applied, opened.committer, &opened.changed, external)?;
         if outcome.removes_own {
             // Who is removed learns no secret of the next epoch, and so can't check its
             // confirmation tag (trap 11 of the conformance table).
@@ -179,12 +221,21 @@ impl GroupState {
         let psks = self.psk_secrets(&applied.psks, psks)?;
         let (private_keys, commit_secret) =
             self.read_commit_path(commit, opened.committer, applied)?;
-        let advance = self.advance(content, applied, &commit_secret, &psks)?;
+        let external = external.then(|| self.external_init_secret(commit)).transpose()?;
+        let mut parent = self.parent();
+        parent.init_secret = external.as_ref().unwrap_or(parent.init_secret);
+        let advance = parent.advance(
+            suite,
+            content,
+            &applied.tree,
+            &applied.extensions,
+            &commit_secret,
+            &psks,
+        )?;
         let tag = content.auth.confirmation_tag.as_ref().ok_or(Violation::ConfirmationTag)?;
         advance.verify_tag(suite, tag)?;
         let epoch = advance.into_epoch(suite, tag.clone(), applied.tree.clone(), private_keys)?;
-        let reinitialized = applied.reinit.is_some();
-        let next = self.next_epoch(epoch, &opened.changed, reinitialized);
+        let next = self.next_epoch(epoch, &opened.changed, applied.reinit.clone());
         Ok((outcome, self.step(opened.ratchet, Change::Epoch(Box::new(next)))))
     }
 
@@ -201,7 +252,9 @@ impl GroupState {
             return Ok((private_keys, Secret::zero(suite.secret_length())));
         };
         let added = added_nodes(applied);
-        let context = self.provisional_context(&applied.tree, &applied.extensions)?.to_bytes()?;
+        let parent = self.parent();
+        let context = parent.provisional_context(suite, &applied.tree, &applied.extensions)?;
+        let context = context.to_bytes()?;
         let reader = PathReader {
             sender: committer,
             own_leaf: self.own_leaf,
@@ -222,7 +275,9 @@ impl GroupState {
     ) -> Result<BTreeMap<NodeIndex, HpkePrivateKey>, Error> {
         let unchanged =
             |node: NodeIndex| tree.encryption_key(node) == self.epoch.tree.encryption_key(node);
-        let kept = self.epoch.private_keys.iter().filter(|(node, _)| unchanged(**node));
+        // V-4.0-05: no key of a blank node, or of one that somebody else set.
+        let kept =
+            self.epoch.private_keys.iter().filter(|(node, _)| unchanged(**node) || off("V-4.0-05"));
         let mut kept: BTreeMap<_, _> = kept.map(|(node, key)| (*node, key.clone())).collect();
         if updated.contains(&self.own_leaf) {
             let own = tree.leaf(self.own_leaf).ok_or(Error::Internal)?;
@@ -235,41 +290,13 @@ impl GroupState {
         Ok(kept)
     }
 
-    /// The new context, but with the transcript hash of the old one (V-7.6-03).
-    pub(super) fn provisional_context(
-        &self,
-        tree: &RatchetTree,
-        extensions: &Extensions,
-    ) -> Result<GroupContext, Error> {
-        let old = &self.epoch.context;
-        Ok(GroupContext {
-            cipher_suite: old.cipher_suite,
-            group_id: old.group_id.clone(),
-            epoch: old.epoch.checked_add(1).ok_or(Violation::EpochOverflow)?,
-            tree_hash: tree.tree_hash(&self.settings.suite)?.as_bytes().to_vec(),
-            confirmed_transcript_hash: old.confirmed_transcript_hash.clone(),
-            extensions: extensions.clone(),
-        })
-    }
-
-    /// The key schedule from this epoch to the one that a Commit begins (section 8).
-    pub(super) fn advance(
-        &self,
-        content: &AuthenticatedContent,
-        applied: &Applied,
-        commit_secret: &Secret,
-        psks: &[(PreSharedKeyId, Secret)],
-    ) -> Result<Advance, Error> {
-        let suite = &self.settings.suite;
-        let mut context = self.provisional_context(&applied.tree, &applied.extensions)?;
-        let interim = self.epoch.interim_transcript_hash.as_bytes();
-        let input = content.confirmed_transcript_hash_input()?;
-        let confirmed = confirmed_transcript_hash(suite, interim, &input)?;
-        context.confirmed_transcript_hash = confirmed.as_bytes().to_vec();
-        let context_bytes = context.to_bytes()?;
-        let init_secret = &self.epoch.secrets.init_secret;
-        let joiner = JoinerSecret::derive(suite, init_secret, commit_secret, &context_bytes)?;
-        Advance::from_joiner(suite, context, joiner, psks)
+    /// The present epoch as the parent of the next.
+    pub(super) fn parent(&self) -> Parent<'_> {
+        Parent {
+            context: &self.epoch.context,
+            interim_transcript_hash: &self.epoch.interim_transcript_hash,
+            init_secret: &self.epoch.secrets.init_secret,
+        }
     }
 
     fn outcome(
@@ -277,6 +304,7 @@ impl GroupState {
         applied: &Applied,
         committer: LeafIndex,
         changed: &BTreeSet<LeafIndex>,
+        external: bool,
     ) -> Result<CommitOutcome, Error> {
         let before = |leaf: &LeafIndex| self.member(*leaf);
         let after = |leaf: &LeafIndex| {
@@ -287,17 +315,22 @@ impl GroupState {
                 signature_key: node.signature_key.clone(),
             })
         };
-        let added: BTreeSet<LeafIndex> = applied.added.iter().map(|(leaf, _)| *leaf).collect();
+        let joined = external.then_some(committer);
+        let added = applied.added.iter().map(|(leaf, _)| *leaf).chain(joined);
+        let added: BTreeSet<LeafIndex> = added.collect();
+        let committer = if external { after(&committer) } else { before(&committer) };
         let updated =
             changed.iter().filter(|leaf| !added.contains(leaf) && !applied.removed.contains(leaf));
         Ok(CommitOutcome {
             epoch: self.epoch().checked_add(1).ok_or(Violation::EpochOverflow)?,
-            committer: before(&committer).ok_or(Violation::UnknownSender)?,
+            committer: committer.ok_or(Violation::UnknownSender)?,
+            external,
             added: added.iter().filter_map(after).collect(),
             removed: applied.removed.iter().filter_map(before).collect(),
             updated: updated.filter_map(after).collect(),
             removes_own: applied.removed.contains(&self.own_leaf),
             reinit: applied.reinit.clone(),
+            custom: applied.custom.clone(),
         })
     }
 
@@ -306,7 +339,56 @@ impl GroupState {
         applied: &Applied,
         changed: &BTreeSet<LeafIndex>,
     ) -> Result<CommitOutcome, Error> {
-        self.outcome(applied, self.own_leaf, changed)
+        self.outcome(applied, self.own_leaf, changed, false)
+    }
+}
+
+/// The epoch that a Commit ends, as far as the next one comes from it.
+pub(super) struct Parent<'a> {
+    pub(super) context: &'a GroupContext,
+    pub(super) interim_transcript_hash: &'a Digest,
+    /// The epoch's own, or what an external Commit brings.
+    pub(super) init_secret: &'a InitSecret,
+}
+
+impl Parent<'_> {
+    /// The new context, but with the transcript hash of the old one (V-7.6-03).
+    pub(super) fn provisional_context(
+        &self,
+        suite: &Suite,
+        tree: &RatchetTree,
+        extensions: &Extensions,
+    ) -> Result<GroupContext, Error> {
+        let old = self.context;
+        Ok(GroupContext {
+            cipher_suite: old.cipher_suite,
+            group_id: old.group_id.clone(),
+            epoch: old.epoch.checked_add(1).ok_or(Violation::EpochOverflow)?,
+            tree_hash: tree.tree_hash(suite)?.as_bytes().to_vec(),
+            confirmed_transcript_hash: old.confirmed_transcript_hash.clone(),
+            extensions: extensions.clone(),
+        })
+    }
+
+    /// The key schedule to the epoch that a Commit begins (section 8). `tree` and `extensions` are
+    /// as they are after it.
+    pub(super) fn advance(
+        &self,
+        suite: &Suite,
+        content: &AuthenticatedContent,
+        tree: &RatchetTree,
+        extensions: &Extensions,
+        commit_secret: &Secret,
+        psks: &[(PreSharedKeyId, Secret)],
+    ) -> Result<Advance, Error> {
+        let mut context = self.provisional_context(suite, tree, extensions)?;
+        let input = content.confirmed_transcript_hash_input()?;
+        let interim = self.interim_transcript_hash.as_bytes();
+        let confirmed = confirmed_transcript_hash(suite, interim, &input)?;
+        context.confirmed_transcript_hash = confirmed.as_bytes().to_vec();
+        let context_bytes = context.to_bytes()?;
+        let joiner = JoinerSecret::derive(suite, self.init_secret, commit_secret, &context_bytes)?;
+        Advance::from_joiner(suite, context, joiner, psks)
     }
 }
 
@@ -343,9 +425,8 @@ impl Advance {
     /// V-6.1-08, V-6.1-09 and V-12.4.2-13.
     pub(super) fn verify_tag(&self, suite: &Suite, tag: &Mac) -> Result<(), Error> {
         let over = &self.context.confirmed_transcript_hash;
-        suite
-            .verify_mac(&self.secrets.confirmation_key, &[over], tag)
-            .map_err(|error| blame(error, CryptoError::InvalidMac, Violation::ConfirmationTag))
+        let verified = suite.verify_mac(&self.secrets.confirmation_key, &[over], tag);
+        ensure_verified(verified, CryptoError::InvalidMac, Violation::ConfirmationTag)
     }
 
     pub(super) fn into_epoch(

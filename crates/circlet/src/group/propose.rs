@@ -1,20 +1,20 @@
 use crate::codec::Encode;
 use crate::crypto::{HashReference, Rng};
 use crate::error::{Error, Misuse, Refused};
-use crate::identity::{CredentialUse, CredentialValidator, Signer};
+use crate::identity::{BasicValidator, CredentialUse, CredentialValidator, Signer};
 use crate::message::{AuthenticatedContent, Content, GroupId, Proposal, Sender};
 use crate::rules::Violation;
 use crate::rules::leaf::{
     Requirements, check_key_package, check_leaf, ensure_lifetime, ensure_update_leaf,
 };
-use crate::rules::proposals::{Resolved, check_proposal};
-use crate::tree::{Extensions, LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource};
+use crate::rules::proposals::{Resolved, check_proposal, ensure_type_is_readable};
+use crate::tree::{Extensions, LeafNode, LeafNodeContent, LeafNodeSource};
 
 use super::apply::{item_of, replacing};
 use super::open::Verified;
 use super::pending::CachedProposal;
 use super::step::{Change, RatchetUse};
-use super::{Framing, GroupState, Judge, ReviewItem, Step};
+use super::{Framing, GroupState, Judge, LeafChange, ReviewItem, Signers, Step};
 
 /// A proposal that was authenticated and is valid by itself.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl GroupState {
         if let (Proposal::Add(key_package), Some(now)) = (&proposal, judge.now) {
             ensure_lifetime(&key_package.leaf_node, now)?;
         }
-        if let Some(item) = self.item_of_proposal(&proposal, self.own_leaf) {
+        if let Some(item) = self.item_of_proposal(&proposal, Sender::Member(self.own_leaf)) {
             item.ask(judge.validator, self.group_id())?;
         }
         self.propose_with(proposal, None, framing, signer, rng)
@@ -116,15 +116,38 @@ impl GroupState {
         signer: &dyn Signer,
         rng: &mut dyn Rng,
     ) -> Result<(Vec<u8>, HashReference, Step), Error> {
+        let leaf = LeafChange::default();
+        self.propose_leaf(&leaf, &BasicValidator, framing, Signers::of(signer), rng)
+    }
+
+    /// As [`Self::propose_update`], with other changes to the leaf and a new signature key, if there
+    /// are any; the validator judges the new credential and key. From the Commit on that takes the
+    /// Update, this member signs with the new key.
+    ///
+    /// # Errors
+    /// As for [`Self::propose`].
+    pub fn propose_leaf(
+        &self,
+        leaf: &LeafChange,
+        validator: &dyn CredentialValidator,
+        framing: &Framing,
+        signers: Signers<'_>,
+        rng: &mut dyn Rng,
+    ) -> Result<(Vec<u8>, HashReference, Step), Error> {
         let old = self.epoch.tree.leaf(self.own_leaf).ok_or(Error::Internal)?;
+        let signer = signers.of_leaf();
         let keys = self.settings.suite.generate_key_pair(rng)?;
         let content = LeafNodeContent {
             encryption_key: keys.public,
+            signature_key: signer.public_key().clone(),
             source: LeafNodeSource::Update,
-            ..LeafNodeContent::clone(old)
+            ..leaf.apply(old)
         };
-        let leaf = LeafNode::sign(content, self.position(self.own_leaf), signer)?;
-        self.propose_with(Proposal::Update(leaf), Some(keys.private), framing, signer, rng)
+        let new = LeafNode::sign(content, self.position(self.own_leaf), signer)?;
+        if *leaf != LeafChange::default() || signers.next.is_some() {
+            replacing(&new, old, CredentialUse::Update).ask(validator, self.group_id())?;
+        }
+        self.propose_with(Proposal::Update(new), Some(keys.private), framing, signers.present, rng)
     }
 
     fn propose_with(
@@ -140,6 +163,7 @@ impl GroupState {
         if matches!(proposal, Proposal::Update(_)) && leaf_key.is_none() {
             return Err(Misuse::NoSuchMember.into());
         }
+        ensure_type_is_readable(&proposal, &self.epoch.tree)?;
         self.check_alone(&proposal, sender)?;
         self.ensure_cache_has_room(sender, &proposal)?;
         let signed = self.sign_content(Content::Proposal(proposal.clone()), framing, signer)?;
@@ -162,7 +186,6 @@ impl GroupState {
         now: Option<u64>,
     ) -> Result<OpenedProposal, Error> {
         self.ensure_active()?;
-        let sender = verified.sender();
         let (content, ratchet) = verified.into_parts();
         let reference = content.reference(&self.settings.suite)?;
         let AuthenticatedContent { content, .. } = content;
@@ -175,7 +198,7 @@ impl GroupState {
         if let (Proposal::Add(key_package), Some(now)) = (&proposal, now) {
             ensure_lifetime(&key_package.leaf_node, now)?;
         }
-        let item = self.item_of_proposal(&proposal, sender);
+        let item = self.item_of_proposal(&proposal, content.sender);
         let cached = CachedProposal {
             sequence: self.proposals.next_sequence(),
             reference,
@@ -205,6 +228,7 @@ impl GroupState {
             (Proposal::ExternalInit(_), _) => {
                 return Err(Violation::ExternalInitInMemberCommit.into());
             }
+            (Proposal::ReInit(parameters), _) => self.check_reinit(parameters)?,
             (Proposal::GroupContextExtensions(new), _) => {
                 crate::rules::leaf::ensure_group_context_extensions(new)?;
                 self.settings.ensure_extension_count(new)?;
@@ -216,10 +240,15 @@ impl GroupState {
         Ok(())
     }
 
-    fn item_of_proposal(&self, proposal: &Proposal, sender: LeafIndex) -> Option<ReviewItem> {
-        match proposal {
-            Proposal::Add(key_package) => Some(item_of(&key_package.leaf_node, CredentialUse::Add)),
-            Proposal::Update(leaf) => {
+    fn item_of_proposal(&self, proposal: &Proposal, sender: Sender) -> Option<ReviewItem> {
+        match (proposal, sender) {
+            (Proposal::Add(key_package), Sender::NewMemberProposal) => {
+                Some(item_of(&key_package.leaf_node, CredentialUse::SelfAdd))
+            }
+            (Proposal::Add(key_package), _) => {
+                Some(item_of(&key_package.leaf_node, CredentialUse::Add))
+            }
+            (Proposal::Update(leaf), Sender::Member(sender)) => {
                 let old = self.epoch.tree.leaf(sender)?;
                 Some(replacing(leaf, old, CredentialUse::Update))
             }

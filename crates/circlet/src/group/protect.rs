@@ -104,13 +104,8 @@ impl GroupState {
         Ok(*self.proposals.committable().get_or_init(|| waits))
     }
 
-    /// Nothing is sent that this client itself would refuse to read for its length.
     pub(super) fn sendable(&self, bytes: Vec<u8>) -> Result<Vec<u8>, Refused> {
-        let (limit, actual) = (self.settings.limits().message_bytes, bytes.len());
-        match actual <= limit {
-            true => Ok(bytes),
-            false => Err(Refused::MessageTooLong { limit, actual }),
-        }
+        self.settings.sendable(bytes)
     }
 
     /// Frames and signs a content of this member (section 6.1); a Commit gets its confirmation

@@ -4,23 +4,31 @@ use crate::identity::{Credential, CredentialCheck, CredentialUse, CredentialVali
 use crate::message::GroupId;
 use crate::schedule::{PreSharedKeyId, Psk};
 
-use super::GroupState;
+use super::{GroupState, OldGroup};
 
-/// Where external pre-shared keys come from (RFC 9420 section 8.4).
+/// Where pre-shared keys come from (RFC 9420 section 8.4).
 pub trait PskSource {
     /// The key with this id.
     fn external(&self, psk_id: &[u8]) -> Option<Secret>;
 
-    /// The resumption PSK of another group, or of an epoch that the group itself no longer keeps.
+    /// The resumption PSK of another group, or of an epoch that the group itself no longer keeps,
+    /// for a use that the application decides.
     fn resumption(&self, group_id: &[u8], epoch: u64) -> Option<Secret> {
         let _ = (group_id, epoch);
         None
     }
 
-    /// Whether this external key, which was not found, is known not to be there. A source that
-    /// loads keys as they are asked for says no until it has looked.
-    fn is_missing(&self, psk_id: &[u8]) -> bool {
-        let _ = psk_id;
+    /// A group as it was in this epoch, for a Welcome to one that continues it (sections 11.2 and
+    /// 11.3): [`GroupState::old_group`] gives it.
+    fn old_group(&self, group_id: &[u8], epoch: u64) -> Option<OldGroup> {
+        let _ = (group_id, epoch);
+        None
+    }
+
+    /// Whether this key, which was not found, is known not to be there. A source that loads keys
+    /// as they are asked for says no until it has looked.
+    fn is_missing(&self, psk: &Psk) -> bool {
+        let _ = psk;
         true
     }
 }
@@ -40,7 +48,7 @@ impl PskSource for NoPsks {
 pub struct Judge<'a> {
     /// Judges credentials.
     pub validator: &'a dyn CredentialValidator,
-    /// Supplies external pre-shared keys.
+    /// Supplies pre-shared keys.
     pub psks: &'a dyn PskSource,
     /// The time in seconds since the Unix epoch, against which lifetimes of key packages are
     /// held; `None` to leave lifetimes alone.
@@ -90,15 +98,23 @@ impl GroupState {
         ids: &[PreSharedKeyId],
         source: &dyn PskSource,
     ) -> Result<Vec<(PreSharedKeyId, Secret)>, Error> {
-        let find = |id: &PreSharedKeyId| match &id.psk {
-            Psk::External { psk_id } => {
-                source.external(psk_id).ok_or_else(|| Unready::UnknownPsk(psk_id.clone()))
-            }
+        find_psks(ids, |psk| match psk {
+            Psk::External { psk_id } => source.external(psk_id),
             Psk::Resumption { psk_group_id, psk_epoch, .. } => self
                 .resumption_psk(psk_group_id, *psk_epoch)
-                .or_else(|| source.resumption(psk_group_id, *psk_epoch))
-                .ok_or_else(|| Unready::UnknownPsk(psk_group_id.clone())),
-        };
-        ids.iter().map(|id| Ok((id.clone(), find(id)?))).collect()
+                .or_else(|| source.resumption(psk_group_id, *psk_epoch)),
+        })
     }
+}
+
+/// V-8.4-05 and V-8.4-07: the secret of each key; an error that names the first that is missing.
+pub(super) fn find_psks(
+    ids: &[PreSharedKeyId],
+    find: impl Fn(&Psk) -> Option<Secret>,
+) -> Result<Vec<(PreSharedKeyId, Secret)>, Error> {
+    let find = |id: &PreSharedKeyId| {
+        let secret = find(&id.psk).ok_or_else(|| Unready::UnknownPsk(id.psk.clone()))?;
+        Ok((id.clone(), secret))
+    };
+    ids.iter().map(find).collect()
 }

@@ -82,6 +82,15 @@ impl Settings {
         if extensions.len() <= limit { Ok(()) } else { Err(Refused::Extensions(limit)) }
     }
 
+    /// Nothing is sent that this client itself would refuse to read for its length.
+    pub(super) fn sendable(&self, bytes: Vec<u8>) -> Result<Vec<u8>, Refused> {
+        let (limit, actual) = (self.limits().message_bytes, bytes.len());
+        match actual <= limit {
+            true => Ok(bytes),
+            false => Err(Refused::MessageTooLong { limit, actual }),
+        }
+    }
+
     /// The limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {

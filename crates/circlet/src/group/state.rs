@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::crypto::{Digest, HpkePrivateKey, Mac, Secret, SignaturePublicKey};
 use crate::error::{Error, Misuse};
 use crate::identity::Credential;
-use crate::message::{GroupContext, GroupId, Proposal, Sender};
+use crate::message::{GroupContext, GroupId, Proposal, ReInit, Sender};
 use crate::schedule::{EpochSecrets, InitSecret, SecretTree, SkippedKeys};
 use crate::tree::{LeafIndex, NodeIndex, RatchetTree};
 
@@ -28,6 +28,8 @@ pub struct GroupState {
     pub(crate) former: FormerMembers,
     pub(crate) skipped: SkippedKeys,
     pub(crate) status: Status,
+    /// The ReInit of the Commit that closed the group.
+    pub(crate) reinit: Option<ReInit>,
     /// Counts the steps that were applied, so that a stale one is recognised.
     pub(crate) version: u64,
 }
@@ -111,6 +113,12 @@ impl GroupState {
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// The group that is to take the place of this one, once a ReInit has closed it.
+    #[must_use]
+    pub fn reinit(&self) -> Option<&ReInit> {
+        self.reinit.as_ref()
     }
 
     /// Whether proposals wait for a Commit.
@@ -269,8 +277,9 @@ impl GroupState {
         self.skipped.apply(self.skipped.plan_expiry(oldest));
         self.former.remove(&self.former.before(oldest));
         self.proposals.clear();
-        if next.reinitialized {
+        if next.reinit.is_some() {
             self.status = Status::Reinitialized;
+            self.reinit = next.reinit;
         }
     }
 

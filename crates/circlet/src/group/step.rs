@@ -1,4 +1,4 @@
-use crate::message::GroupId;
+use crate::message::{GroupId, ReInit};
 use crate::schedule::{SecretTreeStep, SkippedStep};
 use crate::tree::{LeafIndex, NodeIndex, StoredNode};
 
@@ -46,6 +46,6 @@ pub(crate) struct NextEpoch {
     pub(crate) tree_changes: Vec<(NodeIndex, Option<StoredNode>)>,
     /// Owners of leaves that change with it.
     pub(crate) former: Vec<(LeafIndex, Option<FormerMember>)>,
-    /// Whether the Commit closed the group.
-    pub(crate) reinitialized: bool,
+    /// The ReInit with which the Commit closed the group.
+    pub(crate) reinit: Option<ReInit>,
 }

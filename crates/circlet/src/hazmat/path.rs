@@ -9,7 +9,7 @@ use crate::group::path::{self, PathReader, derive_path, merge_path, open_path};
 use crate::identity::Signer;
 use crate::message::UpdatePath;
 use crate::rules::Violation;
-use crate::tree::{LeafIndex, LeafPosition, NodeIndex, RatchetTree};
+use crate::tree::{LeafIndex, LeafNodeContent, LeafPosition, NodeIndex, RatchetTree};
 
 /// A path that was made for a leaf, before its secrets are encrypted.
 pub struct NewPath(path::NewPath);
@@ -87,7 +87,9 @@ impl NewPath {
         signer: &dyn Signer,
         rng: &mut dyn Rng,
     ) -> Result<Self, Error> {
-        path::NewPath::build(suite, tree, position, signer, rng).map(Self)
+        let leaf = tree.leaf(position.leaf_index).ok_or(Error::Internal)?;
+        let content = LeafNodeContent::clone(leaf);
+        path::NewPath::build(suite, tree, position, content, signer, rng).map(Self)
     }
 
     /// Encrypts the path secrets under an encoded GroupContext (section 7.6).

@@ -72,6 +72,14 @@ pub trait CredentialValidator: Send + Sync {
     /// # Errors
     /// It is not.
     fn validate(&self, check: &CredentialCheck<'_>) -> Result<(), CredentialRejected>;
+
+    /// Whether a credential in a group and one in a group that continues it stand for the same
+    /// member (RFC 9420 sections 11.2 and 11.3). By default they have to be the same, byte for
+    /// byte. Whatever the answer is, it has to be the same to every member, and an equivalence: of
+    /// three credentials of which two pairs match, all match.
+    fn is_same_member(&self, old: &Credential, new: &Credential) -> bool {
+        old == new
+    }
 }
 
 /// Accepts every basic credential; a member that changes its own keeps its identity. Other types

@@ -30,7 +30,7 @@ pub enum ContentType {
 }
 
 /// Who sent a framed message (RFC 9420 section 6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sender {
     /// The member at a leaf.
     Member(LeafIndex),

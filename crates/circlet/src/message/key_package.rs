@@ -46,6 +46,24 @@ impl KeyPackage {
         Ok(Self(Arc::new(Signed { content, signature, encoded, signed })))
     }
 
+    /// A KeyPackage with this signature, whatever it is.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_signature(
+        content: KeyPackageContent,
+        signature: Signature,
+    ) -> Result<Self, EncodeError> {
+        let mut encoded = content.to_bytes()?;
+        let signed = encoded.len();
+        encoded.extend(signature.to_bytes()?);
+        Ok(Self(Arc::new(Signed { content, signature, encoded, signed })))
+    }
+
+    /// The signature.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn signature(&self) -> &Signature {
+        &self.0.signature
+    }
+
     /// Verifies the signature over the KeyPackage; that of its leaf is the leaf's own.
     ///
     /// # Errors

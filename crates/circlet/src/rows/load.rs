@@ -5,9 +5,9 @@ use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader};
 use crate::crypto::{Digest, HpkePrivateKey, Mac, Secret};
 use crate::error::{Damaged, Error};
 use crate::group::{
-    EpochState, FormerMembers, GroupState, PastEpoch, ProposalCache, Settings, StagedCommit,
+    EpochState, FormerMembers, GroupState, PastEpoch, ProposalCache, Settings, StagedCommit, Status,
 };
-use crate::message::{GroupContext, GroupId};
+use crate::message::{GroupContext, GroupId, ReInit};
 use crate::schedule::{
     EpochSecrets, InitSecret, MessageKey, Ratchet, RatchetKind, SecretTree, SkippedId, SkippedKeys,
 };
@@ -36,6 +36,14 @@ pub(super) struct EpochRow {
     interim_transcript_hash: Digest,
     confirmation_tag: Mac,
     private_keys: BTreeMap<NodeIndex, HpkePrivateKey>,
+}
+
+/// A past epoch as it is stored, before its secret tree.
+pub(super) struct PastRow {
+    context_bytes: Arc<[u8]>,
+    sender_data_secret: Secret,
+    pub(super) resumption_psk: Secret,
+    width: TreeWidth,
 }
 
 /// Reads a group whose head is at hand.
@@ -69,6 +77,7 @@ pub(crate) fn load_group(
         former: load_former(storage, group, &context)?,
         skipped: load_skipped(storage, group, &context)?,
         status: head.status,
+        reinit: load_reinit(storage, group, &head, &context)?,
         version: 0,
         settings,
     };
@@ -142,15 +151,8 @@ fn load_past(
     let mut past = BTreeMap::new();
     for (key, row) in scan(storage, Kind::Past, group)? {
         let epoch = number_u64(&key, 2)?;
-        let (context_bytes, sender_data_secret, resumption_psk, width) =
-            read(&row.value, context, |reader| {
-                Ok((
-                    Arc::from(reader.opaque()?),
-                    read_secret(reader)?,
-                    read_secret(reader)?,
-                    read_width(reader)?,
-                ))
-            })?;
+        let PastRow { context_bytes, sender_data_secret, resumption_psk, width } =
+            read(&row.value, context, read_past)?;
         let secret_tree = secrets.take(epoch, width);
         past.insert(
             epoch,
@@ -158,6 +160,20 @@ fn load_past(
         );
     }
     Ok(past.into_values().collect())
+}
+
+/// A group that is closed says by what.
+fn load_reinit(
+    storage: &dyn Storage,
+    group: &GroupId,
+    head: &Head,
+    context: &DecodeContext,
+) -> Result<Option<ReInit>, Error> {
+    if head.status != Status::Reinitialized {
+        return Ok(None);
+    }
+    let row = storage.read(&Kind::Reinit.row(group))?.ok_or(missing())?;
+    read(&row.value, context, ReInit::decode).map(Some)
 }
 
 fn load_former(
@@ -192,6 +208,15 @@ fn load_skipped(
     Ok(SkippedKeys::restore(rows.collect::<Result<Vec<_>, Error>>()?))
 }
 
+pub(super) fn read_past(reader: &mut Reader<'_>) -> Result<PastRow, DecodeError> {
+    Ok(PastRow {
+        context_bytes: Arc::from(reader.opaque()?),
+        sender_data_secret: read_secret(reader)?,
+        resumption_psk: read_secret(reader)?,
+        width: read_width(reader)?,
+    })
+}
+
 pub(super) fn read_epoch(reader: &mut Reader<'_>) -> Result<EpochRow, DecodeError> {
     Ok(EpochRow {
         context: GroupContext::decode(reader)?,
@@ -222,6 +247,11 @@ pub(super) fn read_epoch(reader: &mut Reader<'_>) -> Result<EpochRow, DecodeErro
 }
 
 impl EpochRow {
+    /// The epoch and its resumption PSK.
+    pub(super) fn resumption_psk(&self) -> (u64, Secret) {
+        (self.context.epoch, self.secrets.resumption_psk.clone())
+    }
+
     pub(super) fn into_epoch(
         self,
         tree: RatchetTree,

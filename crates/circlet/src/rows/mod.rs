@@ -15,18 +15,26 @@
 //! | `past`, group, epoch | what is kept of an epoch that is over |
 //! | `former`, group, leaf, epoch | who held a leaf until that epoch |
 //! | `proposal`, group, reference | a proposal that waits for a Commit |
+//! | `reinit`, group | the ReInit that closed the group |
+//! | `old-group`, group, epoch | a group of another client that one of this client is to continue |
 //! | `staged`, group | a staged Commit with the epoch that it makes |
 //! | `out`, group, number | a message that was not yet acknowledged as sent |
 //! | `in`, group, number | an event that was not yet acknowledged as delivered |
 
+#[cfg(any(test, feature = "testing"))]
+mod fingerprint;
 mod load;
 mod staged;
 mod step;
+mod subgroup;
 mod values;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use fingerprint::{Part, put_part};
 pub(crate) use load::{LoadedGroup, load_group, number_u64};
 pub(crate) use staged::{put_staged, read_outcome, staged_message, write_outcome};
 pub(crate) use step::{delete_group, put_new_group, put_next_epoch, put_step};
+pub(crate) use subgroup::{put_old_group, read_old_group, read_resumption_psk};
 pub(crate) use values::{Head, OwnIdentity, StoredKeyPackage, read_member, write_member};
 
 use zeroize::Zeroizing;
@@ -57,6 +65,8 @@ pub(crate) enum Kind {
     Past,
     Former,
     Proposal,
+    Reinit,
+    OldGroup,
     Staged,
     Out,
     In,
@@ -77,6 +87,8 @@ impl Kind {
             Self::Past => b"past",
             Self::Former => b"former",
             Self::Proposal => b"proposal",
+            Self::Reinit => b"reinit",
+            Self::OldGroup => b"old-group",
             Self::Staged => b"staged",
             Self::Out => b"out",
             Self::In => b"in",

@@ -1,7 +1,9 @@
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
 use crate::error::Error;
-use crate::group::{CommitOutcome, EpochState, GroupState, NextEpoch, StagedCommit};
-use crate::message::{GroupId, ReInit};
+use crate::group::{
+    AppliedProposal, CommitOutcome, EpochState, GroupState, NextEpoch, StagedCommit,
+};
+use crate::message::{GroupId, Proposal, ReInit, Sender};
 use crate::schedule::SecretTree;
 use crate::tree::{LeafIndex, NodeIndex, RatchetTree, StoredNode};
 
@@ -102,7 +104,7 @@ fn write_next(next: &NextEpoch, writer: &mut Writer) {
             write_former(former.as_ref(), writer);
         }
     });
-    writer.u8(next.reinitialized.into());
+    writer.optional(next.reinit.as_ref());
 }
 
 /// A staged epoch as it is stored, before it is put on top of the present one.
@@ -111,7 +113,7 @@ struct NextRow {
     secrets: Vec<(NodeIndex, crate::crypto::Secret)>,
     tree_changes: Vec<(NodeIndex, Option<StoredNode>)>,
     former: Vec<(LeafIndex, Option<crate::group::FormerMember>)>,
-    reinitialized: bool,
+    reinit: Option<ReInit>,
 }
 
 fn read_next(reader: &mut Reader<'_>) -> Result<NextRow, DecodeError> {
@@ -126,7 +128,7 @@ fn read_next(reader: &mut Reader<'_>) -> Result<NextRow, DecodeError> {
         former: reader.vector_with(usize::MAX, "members", |reader| {
             Ok((LeafIndex::decode(reader)?, read_former(reader)?))
         })?,
-        reinitialized: reader.u8()? != 0,
+        reinit: reader.optional()?,
     })
 }
 
@@ -147,7 +149,7 @@ impl NextRow {
             epoch,
             tree_changes: self.tree_changes,
             former: self.former,
-            reinitialized: self.reinitialized,
+            reinit: self.reinit,
         })
     }
 }
@@ -165,6 +167,7 @@ fn write_optional(bytes: Option<&[u8]>, writer: &mut Writer) {
 pub(crate) fn write_outcome(outcome: &CommitOutcome, writer: &mut Writer) {
     writer.u64(outcome.epoch);
     write_member(&outcome.committer, writer);
+    writer.u8(outcome.external.into());
     for list in [&outcome.added, &outcome.removed, &outcome.updated] {
         writer.nested(|writer| list.iter().for_each(|member| write_member(member, writer)));
     }
@@ -176,20 +179,31 @@ pub(crate) fn write_outcome(outcome: &CommitOutcome, writer: &mut Writer) {
             reinit.encode(writer);
         }
     }
+    writer.nested(|writer| {
+        for custom in &outcome.custom {
+            custom.sender.encode(writer);
+            custom.proposal.encode(writer);
+        }
+    });
 }
 
 pub(crate) fn read_outcome(reader: &mut Reader<'_>) -> Result<CommitOutcome, DecodeError> {
     let epoch = reader.u64()?;
     let committer = read_member(reader)?;
+    let external = reader.u8()? != 0;
     let mut members = || reader.vector_with(usize::MAX, "members", |reader| read_member(reader));
     let (added, removed, updated) = (members()?, members()?, members()?);
     Ok(CommitOutcome {
         epoch,
         committer,
+        external,
         added,
         removed,
         updated,
         removes_own: reader.u8()? != 0,
         reinit: reader.optional::<ReInit>()?,
+        custom: reader.vector_with(usize::MAX, "proposals", |reader| {
+            Ok(AppliedProposal::new(Sender::decode(reader)?, Proposal::decode(reader)?))
+        })?,
     })
 }

@@ -55,6 +55,7 @@ pub(crate) fn delete_group(group: &GroupId, batch: &mut Batch) {
         Kind::Former,
         Kind::Proposal,
         Kind::Staged,
+        Kind::Reinit,
     ];
     batch.delete_prefixes.extend(kinds.map(|kind| kind.of_group(group)));
 }
@@ -92,6 +93,9 @@ pub(crate) fn put_next_epoch(
     let last = state.epoch();
     put_past(state, batch)?;
     put_epoch(&next.epoch, batch)?;
+    if let Some(reinit) = &next.reinit {
+        put(batch, Kind::Reinit.row(group), |writer| reinit.encode(writer))?;
+    }
     for (node, change) in &next.tree_changes {
         match change {
             Some(stored) => put(batch, node_key(group, *node), |writer| stored.encode(writer))?,
@@ -144,7 +148,7 @@ fn put_past(state: &GroupState, batch: &mut Batch) -> Result<(), Error> {
     })
 }
 
-fn put_epoch(epoch: &EpochState, batch: &mut Batch) -> Result<(), Error> {
+pub(super) fn put_epoch(epoch: &EpochState, batch: &mut Batch) -> Result<(), Error> {
     let key = Kind::Epoch.row(&epoch.context.group_id);
     put(batch, key, |writer| write_epoch(epoch, writer))
 }
@@ -189,7 +193,7 @@ fn write_secrets(secrets: &EpochSecrets, writer: &mut Writer) {
     }
 }
 
-fn put_secret_tree(
+pub(super) fn put_secret_tree(
     group: &GroupId,
     epoch: u64,
     tree: &SecretTree,

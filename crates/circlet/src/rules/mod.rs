@@ -3,6 +3,7 @@
 
 pub(crate) mod leaf;
 pub(crate) mod proposals;
+pub(crate) mod subgroup;
 pub(crate) mod tree;
 
 pub use crate::violation::Violation;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Violation, ensure};
 use crate::codec::DecodeContext;
 use crate::crypto::{HashReference, Suite};
-use crate::message::{Proposal, Sender};
+use crate::message::{Proposal, ProposalOrRef, Sender};
 use crate::schedule::{PreSharedKeyId, Psk, ResumptionPskUsage};
 use crate::tree::{LeafIndex, MLS10, ProposalType, RatchetTree};
 
@@ -30,6 +30,7 @@ pub(crate) fn check_list(
     for item in list {
         check_proposal(item, tree, suite)?;
     }
+    ensure_types_are_supported(list, tree)?;
     ensure_references_differ(list)?;
     ensure_committer_stays(list, committer)?;
     ensure_each_leaf_changes_once(list)?;
@@ -39,13 +40,74 @@ pub(crate) fn check_list(
     ensure_no_external_init(list)
 }
 
+/// The list of an external Commit (section 12.2): everything that can be said before it is applied.
+pub(crate) fn check_external_list(
+    list: &[Resolved],
+    tree: &RatchetTree,
+    suite: &Suite,
+) -> Result<(), Violation> {
+    ensure_external_commit_types(list)?;
+    ensure_one_external_init(list)?;
+    ensure_at_most_one_remove(list)?;
+    for item in list {
+        check_proposal(item, tree, suite)?;
+    }
+    ensure_psks_differ(list)
+}
+
+/// V-12.2-23 and V-12.4.3.2-03: an external Commit has its proposals by value.
+pub(crate) fn ensure_by_value(proposals: &[ProposalOrRef]) -> Result<(), Violation> {
+    let by_value = |item: &ProposalOrRef| matches!(item, ProposalOrRef::Proposal(_));
+    ensure(proposals.iter().all(by_value), Violation::ExternalCommitReference)
+}
+
+/// V-12.2-22: beside its ExternalInit and a Remove, an external Commit may have pre-shared keys.
+fn ensure_external_commit_types(list: &[Resolved]) -> Result<(), Violation> {
+    let fits = |item: &Resolved| {
+        matches!(
+            item.proposal,
+            Proposal::ExternalInit(_) | Proposal::Remove(_) | Proposal::PreSharedKey(_)
+        )
+    };
+    ensure(list.iter().all(fits), Violation::ExternalCommitProposal)
+}
+
+/// V-12.2-20: exactly one ExternalInit.
+fn ensure_one_external_init(list: &[Resolved]) -> Result<(), Violation> {
+    ensure(count(list, ProposalType::EXTERNAL_INIT) == 1, Violation::ExternalInitCount)
+}
+
+/// V-12.2-21: at most one Remove; whether the joiner may take the place of that member is for the
+/// application to judge.
+fn ensure_at_most_one_remove(list: &[Resolved]) -> Result<(), Violation> {
+    ensure(count(list, ProposalType::REMOVE) <= 1, Violation::ExternalCommitRemoves)
+}
+
+/// V-12.1.8-03: what an external sender may propose (sections 12.1.8 and 17.4).
+pub(crate) fn ensure_external_type(
+    proposal: &Proposal,
+    context: &DecodeContext,
+) -> Result<(), Violation> {
+    let allowed = match proposal {
+        Proposal::Add(_)
+        | Proposal::Remove(_)
+        | Proposal::PreSharedKey(_)
+        | Proposal::ReInit(_)
+        | Proposal::GroupContextExtensions(_) => true,
+        Proposal::Custom { proposal_type, .. } => {
+            context.proposal_types.get(&proposal_type.0).is_some_and(|rules| rules.external)
+        }
+        Proposal::Update(_) | Proposal::ExternalInit(_) => false,
+    };
+    ensure(allowed, Violation::ExternalProposalType)
+}
+
 /// What each proposal must be by itself, in a member's Commit or sent alone (section 12.1).
 pub(crate) fn check_proposal(
     item: &Resolved,
     tree: &RatchetTree,
     suite: &Suite,
 ) -> Result<(), Violation> {
-    ensure_type_is_supported(&item.proposal, tree)?;
     match &item.proposal {
         Proposal::Update(_) => ensure_member_updates(item.sender, tree),
         Proposal::Remove(removed) => ensure_removed_is_member(*removed, tree),
@@ -79,16 +141,43 @@ fn ensure_psk_usage(id: &PreSharedKeyId) -> Result<(), Violation> {
 }
 
 /// V-12.1.4-02: the nonce has the length of the KDF's output.
-fn ensure_psk_nonce(id: &PreSharedKeyId, suite: &Suite) -> Result<(), Violation> {
+pub(crate) fn ensure_psk_nonce(id: &PreSharedKeyId, suite: &Suite) -> Result<(), Violation> {
     ensure(id.psk_nonce.len() == suite.secret_length(), Violation::PskNonce)
 }
 
-/// V-12.2-15: a proposal that is not of the RFC itself is supported by every member. Judged
-/// before the Commit is applied; members that leave are looked at where the list is applied.
-fn ensure_type_is_supported(proposal: &Proposal, tree: &RatchetTree) -> Result<(), Violation> {
+/// V-12.2-15 and V-13.0-01: a proposal that is not of the RFC itself is supported by every member
+/// that processes the Commit. Those whom it removes don't, nor those whom it adds.
+fn ensure_types_are_supported(list: &[Resolved], tree: &RatchetTree) -> Result<(), Violation> {
+    let kinds = list.iter().map(|item| item.proposal.proposal_type());
+    let custom: BTreeSet<ProposalType> = kinds.filter(|kind| !kind.is_default()).collect();
+    if custom.is_empty() {
+        return Ok(());
+    }
+    let removed: BTreeSet<LeafIndex> = list
+        .iter()
+        .filter_map(|item| match item.proposal {
+            Proposal::Remove(removed) => Some(removed),
+            _ => None,
+        })
+        .collect();
+    let leaving: Vec<_> = removed.iter().filter_map(|leaf| tree.leaf(*leaf)).collect();
+    let lacks = |kind: &ProposalType| {
+        let all = tree.member_count().saturating_sub(tree.proposal_support(*kind));
+        let going = leaving.iter().filter(|leaf| !leaf.capabilities.has_proposal(*kind)).count();
+        usize::try_from(all).unwrap_or(usize::MAX) > going
+    };
+    ensure(!custom.iter().any(lacks), Violation::ProposalTypeNotSupported)
+}
+
+/// Whoever sends a proposal sends one that every member can read: its body has no length on the
+/// wire (section 12.1).
+pub(crate) fn ensure_type_is_readable(
+    proposal: &Proposal,
+    tree: &RatchetTree,
+) -> Result<(), Violation> {
     let kind = proposal.proposal_type();
-    let supported = kind.is_default() || tree.proposal_support(kind) == tree.member_count();
-    ensure(supported, Violation::ProposalTypeNotSupported)
+    let readable = kind.is_default() || tree.proposal_support(kind) == tree.member_count();
+    ensure(readable, Violation::ProposalTypeNotSupported)
 }
 
 /// V-12.2-18: no proposal is referred to twice.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Violation;
+use super::{Violation, ensure, ensure_row};
 use crate::crypto::{HpkePublicKey, Suite};
+use crate::mutation::off;
 use crate::tree::{
     LeafIndex, NodeIndex, OriginalHashes, ParentNode, RatchetTree, TreeError, parent_hash_field,
 };
@@ -31,10 +32,8 @@ pub(crate) fn check_tree(tree: &RatchetTree, suite: &Suite) -> Result<(), TreeEr
 /// the leaves.
 pub(crate) fn check_parent_keys(tree: &RatchetTree, suite: &Suite) -> Result<(), Violation> {
     let valid = |parent: &ParentNode| suite.check_public_key(&parent.encryption_key).is_ok();
-    match tree.parents().all(|(_, parent)| valid(parent)) {
-        true => Ok(()),
-        false => Err(Violation::InvalidHpkeKey),
-    }
+    let holds = tree.parents().all(|(_, parent)| valid(parent));
+    ensure_row("V-7.1-02", holds, Violation::InvalidHpkeKey)
 }
 
 /// V-12.2-16 and V-12.4.3.1-17: no two leaves have the same encryption key, and no parent has one
@@ -48,26 +47,20 @@ pub(crate) fn check_encryption_keys(tree: &RatchetTree) -> Result<(), Violation>
         owners.insert(&leaf.encryption_key, true);
     }
     let mut parents = tree.parents().map(|(_, parent)| &parent.encryption_key);
-    match parents.any(|key| owners.insert(key, false).is_some()) {
-        true => Err(Violation::ParentKeyReused),
-        false => Err(Violation::DuplicateEncryptionKey),
-    }
+    let by_parent = parents.any(|key| owners.insert(key, false).is_some());
+    ensure(!by_parent, Violation::ParentKeyReused)?;
+    ensure(by_parent, Violation::DuplicateEncryptionKey)
 }
 
 /// V-7.3-13: no two members have the same signature key. O(1).
 pub(crate) fn check_signature_keys(tree: &RatchetTree) -> Result<(), Violation> {
-    match tree.has_repeated_signature_key() {
-        true => Err(Violation::DuplicateSignatureKey),
-        false => Ok(()),
-    }
+    ensure(!tree.has_repeated_signature_key(), Violation::DuplicateSignatureKey)
 }
 
 /// V-7.1-01: unmerged leaves are in ascending order, none twice.
 fn check_unmerged_order(parent: &ParentNode) -> Result<(), Violation> {
-    match parent.unmerged_leaves.is_sorted_by(|a, b| a < b) {
-        true => Ok(()),
-        false => Err(Violation::UnmergedLeavesOrder),
-    }
+    let ascending = parent.unmerged_leaves.is_sorted_by(|a, b| a < b);
+    ensure(ascending, Violation::UnmergedLeavesOrder)
 }
 
 /// V-12.4.3.1-15: every unmerged leaf is a member below the node.
@@ -79,10 +72,7 @@ fn check_unmerged_places(
     let below = |leaf: &LeafIndex| {
         leaf.node().is_some_and(|leaf| node.contains(leaf)) && tree.leaf(*leaf).is_some()
     };
-    match parent.unmerged_leaves.iter().all(below) {
-        true => Ok(()),
-        false => Err(Violation::UnmergedLeafMisplaced),
-    }
+    ensure(parent.unmerged_leaves.iter().all(below), Violation::UnmergedLeafMisplaced)
 }
 
 /// V-12.4.3.1-16: every parent between an unmerged leaf and the node lists the leaf too.
@@ -102,10 +92,7 @@ fn check_unmerged_between(
     reached.sort_unstable();
     let listed =
         |leaf: &LeafIndex| leaf.node().is_some_and(|leaf| reached.binary_search(&leaf).is_ok());
-    match parent.unmerged_leaves.iter().all(listed) {
-        true => Ok(()),
-        false => Err(Violation::UnmergedLeafSkipped),
-    }
+    ensure(parent.unmerged_leaves.iter().all(listed), Violation::UnmergedLeafSkipped)
 }
 
 /// V-7.9-01: the root has nothing above it to hash.
@@ -114,13 +101,11 @@ fn check_root_parent_hash(
     node: NodeIndex,
     parent: &ParentNode,
 ) -> Result<(), Violation> {
-    match node == tree.width().root() && !parent.parent_hash.is_empty() {
-        true => Err(Violation::ParentHash),
-        false => Ok(()),
-    }
+    let holds = node != tree.width().root() || parent.parent_hash.is_empty();
+    ensure_row("V-7.9-01", holds, Violation::ParentHash)
 }
 
-/// V-7.9-02, V-7.9-03 and V-7.9-06: exactly one node below a parent has the parent's hash as its
+/// V-7.9-02, V-7.9-03, V-7.9-06 and V-12.4.3.1-13: exactly one node below a parent has the parent's hash as its
 /// `parent_hash`. As this holds for every parent, each ends exactly one chain, which begins at a
 /// leaf that a Commit set.
 fn check_parent_hash<'a>(
@@ -135,15 +120,15 @@ fn check_parent_hash<'a>(
     let mut chains = 0;
     for (child, sibling) in [(left, right), (right, left)] {
         let Some(below) = set_together(tree, parent, child) else { continue };
-        let Some(field) = parent_hash_field(tree, below) else { continue };
-        if hashes.parent_hash(parent, sibling)?.as_bytes() == field {
-            chains += 1;
-        }
+        let continued = match parent_hash_field(tree, below) {
+            Some(field) => hashes.parent_hash(parent, sibling)?.as_bytes() == field,
+            // No Commit set this leaf.
+            None => off("V-7.9-06"),
+        };
+        chains += usize::from(continued);
     }
-    match chains {
-        1 => Ok(()),
-        _ => Err(Violation::ParentHash.into()),
-    }
+    let holds = chains == 1 || off("V-7.9-03");
+    Ok(ensure_row("V-12.4.3.1-13", holds, Violation::ParentHash)?)
 }
 
 /// V-7.9-04: the node in the resolution of a child that is not among the parent's unmerged leaves,
@@ -155,6 +140,7 @@ fn set_together(tree: &RatchetTree, parent: &ParentNode, child: NodeIndex) -> Op
     for node in tree.resolution(child) {
         match node.leaf() {
             Some(leaf) if unmerged.binary_search(&leaf).is_ok() => found += 1,
+            _ if other.is_some() && off("V-7.9-04") => {}
             _ if other.is_some() => return None,
             _ => other = Some(node),
         }

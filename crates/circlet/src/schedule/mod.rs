@@ -4,6 +4,7 @@
 //!
 //! The GroupContext comes in as its serialized bytes, which is all that is ever hashed of it.
 
+mod external_init;
 mod key_schedule;
 mod psk;
 mod secret_tree;

@@ -1,5 +1,6 @@
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
-use crate::crypto::{CryptoError, Secret, Suite};
+use crate::crypto::{CryptoError, Rng, RngError, Secret, Suite};
+use crate::mutation::off;
 
 /// `PreSharedKeyID`: which pre-shared key enters the key schedule, and the nonce that makes this
 /// use of it unlike any other (RFC 9420 section 8.4). Two ids are equal if their nonces are, too.
@@ -9,6 +10,19 @@ pub struct PreSharedKeyId {
     pub psk: Psk,
     /// Fresh random bytes for each use, Nh of them; the length is not looked at in decoding.
     pub psk_nonce: Vec<u8>,
+}
+
+impl PreSharedKeyId {
+    /// A use of a key, with a fresh nonce of `length` bytes: Nh of the group that it enters
+    /// (V-8.4-02).
+    pub(crate) fn fresh<E: From<RngError>>(
+        psk: Psk,
+        length: usize,
+        rng: &mut dyn Rng,
+    ) -> Result<Self, E> {
+        let nonce = Secret::random(rng, length)?;
+        Ok(Self { psk, psk_nonce: nonce.as_bytes().to_vec() })
+    }
 }
 
 /// Where a pre-shared key comes from (RFC 9420 section 8.4).
@@ -48,7 +62,9 @@ pub enum ResumptionPskUsage {
 /// [`CryptoError::InvalidLength`] if there are more than 65,535, which is what their `uint16`
 /// count can say.
 pub fn psk_secret(suite: &Suite, psks: &[(PreSharedKeyId, Secret)]) -> Result<Secret, CryptoError> {
-    let count = u16::try_from(psks.len()).map_err(|_| CryptoError::InvalidLength)?;
+    // V-8.4-04: more than a uint16 can say are refused, not cut.
+    let most = u16::try_from(psks.len()).ok().or(off("V-8.4-04").then_some(u16::MAX));
+    let count = most.ok_or(CryptoError::InvalidLength)?;
     let zero = Secret::zero(suite.secret_length());
     let mut chained = zero.clone();
     for (index, (id, psk)) in (0..count).zip(psks) {
@@ -99,6 +115,8 @@ impl Decode for PreSharedKeyId {
                 psk_group_id: Decode::decode(reader)?,
                 psk_epoch: reader.u64()?,
             },
+            // V-2.0-04.
+            _ if off("V-2.0-04") => Psk::External { psk_id: Decode::decode(reader)? },
             value => {
                 return Err(DecodeError::UnknownValue { kind: "PSKType", value: value.into() });
             }
@@ -123,6 +141,8 @@ impl Decode for ResumptionPskUsage {
             1 => Ok(Self::Application),
             2 => Ok(Self::Reinit),
             3 => Ok(Self::Branch),
+            // V-2.0-04.
+            _ if off("V-2.0-04") => Ok(Self::Branch),
             value => {
                 Err(DecodeError::UnknownValue { kind: "ResumptionPSKUsage", value: value.into() })
             }

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::codec::{Decode, DecodeError, Encode, Limits, Reader, Writer};
 use crate::crypto::{CryptoError, Secret, Suite};
+use crate::mutation::off;
 use crate::tree::{LeafIndex, NodeIndex, TreeWidth};
 
 /// The secret tree of an epoch and the senders' ratchets that have come out of it (RFC 9420
@@ -166,7 +167,7 @@ impl SecretTree {
 
     /// Makes a step's changes; its skipped keys are for somebody else and are dropped here.
     ///
-    /// No order of steps brings a consumed secret back: a ratchet never moves backwards, and node
+    /// V-9.1-01 and V-9.2-01: no order of steps brings a consumed secret back: a ratchet never moves backwards, and node
     /// secrets are added only below one that goes.
     pub fn apply(&mut self, step: SecretTreeStep) {
         let opened = step.ratchets.first().map(|((leaf, _), _)| *leaf);
@@ -174,7 +175,9 @@ impl SecretTree {
             // Not simply the removed node: another step may have been here since.
             && let Some(kept) = self.kept_above(leaf).map(|(node, _)| node)
         {
-            self.nodes.remove(&kept);
+            if !off("V-9.2-01") {
+                self.nodes.remove(&kept);
+            }
             self.nodes
                 .extend(step.added_nodes.into_iter().filter(|(node, _)| kept.contains(*node)));
         }
@@ -184,7 +187,8 @@ impl SecretTree {
                     entry.insert(ratchet);
                 }
                 Entry::Occupied(mut entry) => {
-                    if ratchet.next_generation > entry.get().next_generation {
+                    let ahead = ratchet.next_generation > entry.get().next_generation;
+                    if ahead || off("V-9.1-01") {
                         entry.insert(ratchet);
                     }
                 }
@@ -269,7 +273,8 @@ impl Ratchet {
         let first_kept = generation.saturating_sub(keep);
         let mut here = Self { secret: self.secret.clone(), ..*self };
         while here.next_generation < generation {
-            if here.next_generation >= first_kept {
+            // V-9.2-02.
+            if here.next_generation >= first_kept || off("V-9.2-02") {
                 skipped.push((here.next_generation, here.message_key(suite)?));
             }
             here = here.next(suite)?;
@@ -289,7 +294,9 @@ impl Ratchet {
     }
 
     fn next(&self, suite: &Suite) -> Result<Self, RatchetError> {
-        let next_generation = self.next_generation.checked_add(1).ok_or(RatchetError::Exhausted)?;
+        let wrapped = off("V-9.1-03").then_some(0);
+        let next_generation = self.next_generation.checked_add(1).or(wrapped);
+        let next_generation = next_generation.ok_or(RatchetError::Exhausted)?;
         let length = suite.secret_length();
         let secret =
             suite.derive_tree_secret(&self.secret, "secret", self.next_generation, length)?;
@@ -297,13 +304,14 @@ impl Ratchet {
     }
 }
 
+/// V-9.1-03 and V-15.0-06: the generation is not the last one, and not too far ahead.
 fn check_generation(next: u32, generation: u32, limits: &Limits) -> Result<(), RatchetError> {
     let ahead = generation.checked_sub(next).ok_or(RatchetError::Consumed)?;
-    if generation == u32::MAX {
+    if generation == u32::MAX && !off("V-9.1-03") {
         return Err(RatchetError::Exhausted);
     }
     let limit = limits.generation_jump;
-    if ahead > limit {
+    if ahead > limit && !off("V-15.0-06") {
         return Err(RatchetError::TooFarAhead { ahead, limit });
     }
     Ok(())

@@ -80,6 +80,12 @@ impl SkippedKeys {
         self.keys.get(id).map(|(_, key)| key)
     }
 
+    /// All keys with their sequence numbers, by id.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&SkippedId, u64, &MessageKey)> {
+        self.keys.iter().map(|(id, (sequence, key))| (id, *sequence, key))
+    }
+
     /// What changes once `message` has been decrypted: its own key goes if it is one of these, and
     /// `skipped`, the keys that its ratchet passed over on the way to it in ascending order, are
     /// kept as far as the limits allow.

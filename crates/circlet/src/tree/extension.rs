@@ -77,6 +77,12 @@ impl Extensions {
         Self::default()
     }
 
+    /// These as they are, a type twice or not.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn unchecked(list: Vec<Extension>) -> Self {
+        Self(list)
+    }
+
     /// All of them in order.
     pub fn iter(&self) -> impl Iterator<Item = &Extension> {
         self.0.iter()

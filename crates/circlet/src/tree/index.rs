@@ -1,6 +1,7 @@
 use std::fmt;
 
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
+use crate::mutation::off;
 
 /// A leaf's number, from the left (RFC 9420 section 4). Any `u32` may come from the wire: whether
 /// the tree has such a leaf is the tree's to say.
@@ -22,7 +23,9 @@ impl LeafIndex {
     /// The leaf's node; `None` for an index of 2^31 or more, which no tree has.
     #[must_use]
     pub fn node(self) -> Option<NodeIndex> {
-        self.0.checked_mul(2).map(NodeIndex)
+        // V-4.0-04: any number may come from the wire.
+        let wrapped = || off("V-4.0-04").then(|| self.0.wrapping_mul(2));
+        self.0.checked_mul(2).or_else(wrapped).map(NodeIndex)
     }
 }
 

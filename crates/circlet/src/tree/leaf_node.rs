@@ -4,6 +4,7 @@ use super::{Capabilities, Extensions, LeafIndex};
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 use crate::crypto::{CryptoError, HpkePublicKey, Signature, SignaturePublicKey, Suite};
 use crate::identity::{Credential, Signer, SignerError, sign_with_label};
+use crate::mutation::off;
 
 /// A member's leaf: keys, credential and capabilities, signed by the member (RFC 9420 section
 /// 7.2). It keeps the bytes that it was read from or signed as, since they are what is hashed and
@@ -90,6 +91,24 @@ impl LeafNode {
         let signature = sign_with_label(signer, "LeafNodeTBS", &tbs)?;
         encoded.extend(signature.to_bytes().map_err(CryptoError::from)?);
         Ok(Self(Arc::new(Signed { content, signature, encoded, signed })))
+    }
+
+    /// A leaf with this signature, whatever it is.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_signature(
+        content: LeafNodeContent,
+        signature: Signature,
+    ) -> Result<Self, EncodeError> {
+        let mut encoded = content.to_bytes()?;
+        let signed = encoded.len();
+        encoded.extend(signature.to_bytes()?);
+        Ok(Self(Arc::new(Signed { content, signature, encoded, signed })))
+    }
+
+    /// The signature.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn signature(&self) -> &Signature {
+        &self.0.signature
     }
 
     /// Verifies the leaf's own signature.
@@ -186,6 +205,8 @@ impl Decode for LeafNodeSource {
             })),
             2 => Ok(Self::Update),
             3 => Ok(Self::Commit(reader.opaque()?.to_vec())),
+            // V-2.0-04.
+            _ if off("V-2.0-04") => Ok(Self::Update),
             other => Err(DecodeError::UnknownValue { kind: "LeafNodeSource", value: other.into() }),
         }
     }

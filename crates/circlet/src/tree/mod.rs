@@ -5,6 +5,7 @@ mod blank;
 mod capabilities;
 mod error;
 mod extension;
+mod grease;
 mod hash;
 mod in_use;
 mod index;
@@ -26,6 +27,8 @@ pub use error::TreeError;
 pub use extension::{
     Extension, ExtensionType, Extensions, ExternalSender, ProposalType, RequiredCapabilities,
 };
+pub use grease::is_grease;
+pub(crate) use grease::{grease_capabilities, grease_extension, mirror};
 pub use index::{LeafIndex, NodeIndex, TreeWidth};
 pub use leaf_node::{LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition, Lifetime};
 pub(crate) use parent_hash::{OriginalHashes, parent_hash_field};

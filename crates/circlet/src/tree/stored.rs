@@ -6,7 +6,8 @@ use super::subtree::{Place, Subtree};
 use super::{LeafNode, NodeIndex, ParentNode, RatchetTree, TreeError, TreeWidth};
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use crate::crypto::Digest;
-use crate::violation::Violation;
+use crate::mutation::off;
+use crate::violation::{Violation, ensure};
 
 /// A node as it is stored, with the tree hash of its subtree if that was computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +72,9 @@ impl RatchetTree {
             Subtree::Parent(slot) => slot.right.is_blank(),
             root => root.is_blank(),
         };
-        if right_is_blank && width != TreeWidth::ONE {
-            return Err(Violation::TreeTrailingBlank.into());
-        }
+        // V-12.4.3.3-02 and V-12.4.3.3-04.
+        let narrowest = !right_is_blank || width == TreeWidth::ONE || off("V-12.4.3.3-04");
+        ensure(narrowest, Violation::TreeTrailingBlank)?;
         let mut in_use = InUse::default();
         for (index, leaf) in tree.members() {
             in_use.insert_leaf(index, leaf);
@@ -157,7 +158,8 @@ fn stored((place, subtree): (Place, &Subtree)) -> Option<(NodeIndex, StoredNode)
     Some((place.node(), StoredNode { content, tree_hash }))
 }
 
-/// Takes the nodes that belong to a place, which are in ascending order.
+/// Takes the nodes that belong to a place, which are in ascending order. V-12.4.3.3-03: leaves are
+/// in the places of leaves, parents in those of parents.
 fn build(
     place: Place,
     nodes: &mut Peekable<impl Iterator<Item = (NodeIndex, StoredNode)>>,
@@ -170,7 +172,7 @@ fn build(
             Some((_, StoredNode { content: StoredContent::Leaf(leaf), tree_hash })) => {
                 Ok(Subtree::leaf(leaf, tree_hash))
             }
-            _ => Err(Violation::TreeNodeKind.into()),
+            _ => Ok(ensure(false, Violation::TreeNodeKind).map(|()| Subtree::blank())?),
         };
     }
     let left = build(place.left(), nodes)?;
@@ -179,15 +181,18 @@ fn build(
         Some((_, StoredNode { content: StoredContent::Parent(content), tree_hash })) => {
             (content, tree_hash)
         }
-        Some(_) => return Err(Violation::TreeNodeKind.into()),
+        Some(_) => {
+            ensure(false, Violation::TreeNodeKind)?;
+            (None, None)
+        }
     };
     let right = build(place.right(), nodes)?;
     if !left.is_blank() || !right.is_blank() {
         return Ok(Subtree::parent(content, left, right, tree_hash));
     }
     match content {
-        // No member below can have set it.
-        Some(_) => Err(Violation::ParentHash.into()),
+        // V-7.9-03: no member below can have set it.
+        Some(_) => Ok(ensure(false, Violation::ParentHash).map(|()| Subtree::blank())?),
         None => Ok(Subtree::blank()),
     }
 }

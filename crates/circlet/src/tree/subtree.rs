@@ -3,6 +3,7 @@ use std::sync::{Arc, OnceLock};
 use super::blank::Blank;
 use super::{LeafIndex, LeafNode, NodeIndex, ParentNode};
 use crate::crypto::Digest;
+use crate::mutation::off;
 
 /// A perfect subtree. Trees share the subtrees that they have in common.
 #[derive(Clone)]
@@ -180,7 +181,10 @@ impl Subtree {
         }
         let Self::Parent(slot) = self else { return };
         let slot = Arc::make_mut(slot);
-        slot.hash = OnceLock::new();
+        // V-7.8-02: of what changes, the hash is not known any more.
+        if !off("V-7.8-02") {
+            slot.hash = OnceLock::new();
+        }
         match leaf < place.middle() {
             true => slot.left.edit(place.left(), leaf, change, edit_parent),
             false => slot.right.edit(place.right(), leaf, change, edit_parent),

@@ -4,7 +4,8 @@ use super::stored::{StoredContent, StoredNode};
 use super::subtree::{Place, Subtree};
 use super::{LeafNode, NodeIndex, ParentNode, RatchetTree, TreeError, TreeWidth};
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer, push};
-use crate::violation::Violation;
+use crate::mutation::off;
+use crate::violation::{Violation, ensure, ensure_row};
 
 const LEAF: u8 = 1;
 const PARENT: u8 = 2;
@@ -22,11 +23,7 @@ impl RatchetTree {
         let mut reader = Reader::new(bytes, context);
         let (nodes, count) = read_nodes(reader.nested()?)?;
         reader.finish()?;
-        // Of an odd number of nodes the last is a leaf, and the narrowest tree that has this leaf
-        // has it in its right half.
-        if count % 2 == 0 || nodes.last().is_none_or(|(last, _)| last.0 != count - 1) {
-            return Err(Violation::TreeTrailingBlank.into());
-        }
+        ensure_last_is_leaf(&nodes, count)?;
         let limit = context.limits.leaves;
         let width = TreeWidth::for_leaves(count / 2 + 1).filter(|width| width.leaves() <= limit);
         let width = width.ok_or(TreeError::TooManyLeaves { limit })?;
@@ -40,6 +37,10 @@ impl Encode for RatchetTree {
         writer.nested(|writer| {
             let mut blanks = 0;
             write(&self.root, self.place(), &mut blanks, writer);
+            // V-12.4.3.3-01.
+            for _ in (0..blanks).filter(|_| off("V-12.4.3.3-01")) {
+                writer.u8(0);
+            }
         });
     }
 }
@@ -63,6 +64,15 @@ fn read_nodes(mut reader: Reader<'_>) -> Result<(Nodes, u32), TreeError> {
         count += 1;
     }
     Ok((nodes, count))
+}
+
+/// V-12.4.3.3-02 and V-12.4.3.3-04: the last node is not blank, and not a parent with nothing on its
+/// right. Of an odd number of nodes the last is a leaf, and the narrowest tree that has this leaf
+/// has it in its right half.
+fn ensure_last_is_leaf(nodes: &Nodes, count: u32) -> Result<(), Violation> {
+    let blank = nodes.last().is_none_or(|(last, _)| last.0 != count.saturating_sub(1));
+    ensure(!blank, Violation::TreeTrailingBlank)?;
+    ensure_row("V-12.4.3.3-04", count % 2 == 1 || blank, Violation::TreeTrailingBlank)
 }
 
 /// Writes a subtree in order; blank nodes wait in `blanks` until another node follows.
@@ -113,6 +123,8 @@ impl Decode for Node {
         match reader.u8()? {
             LEAF => LeafNode::decode(reader).map(Self::Leaf),
             PARENT => ParentNode::decode(reader).map(Box::new).map(Self::Parent),
+            // V-2.0-04.
+            _ if off("V-2.0-04") => LeafNode::decode(reader).map(Self::Leaf),
             other => Err(DecodeError::UnknownValue { kind: "NodeType", value: other.into() }),
         }
     }

@@ -4,6 +4,7 @@ use circlet::client::GroupOptions;
 use circlet::crypto::CipherSuite;
 use circlet::group::HandshakeFormat;
 use circlet::message::GroupId;
+use circlet::schedule::Psk;
 use circlet::tree::{LeafIndex, NodeIndex, RatchetTree, TreeWidth};
 use circlet::{Client, Error, Misuse, Unready};
 
@@ -100,7 +101,9 @@ fn names_lengths_and_orders_that_make_no_sense() {
     let twice = client.create_group_with(twice);
     assert!(matches!(twice, Err(Error::Misuse(Misuse::GroupExists))));
     let psk = group.commit().psk(b"unknown".as_slice()).stage();
-    assert!(matches!(psk, Err(Error::Unready(Unready::UnknownPsk(id))) if id == b"unknown"));
+    assert!(
+        matches!(psk, Err(Error::Unready(Unready::UnknownPsk(Psk::External { psk_id }))) if psk_id == b"unknown")
+    );
     let nobody: [&[u8]; 0] = [];
     assert!(matches!(group.invite(nobody), Err(Error::Misuse(Misuse::NotKeyPackage))));
     for suite in [0, 8, 0x0a0a, 0xffff].map(CipherSuite) {

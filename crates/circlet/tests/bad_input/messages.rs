@@ -4,8 +4,8 @@ use circlet::client::Outgoing;
 use circlet::codec::DecodeContext;
 use circlet::crypto::{CipherSuite, suite_spec};
 use circlet::group::HandshakeFormat;
-use circlet::message::{Content, ContentType, MlsMessage, PrivateMessage, Sender, WireFormat};
-use circlet::{Error, Misuse, Received, Refused, Unready};
+use circlet::message::{Content, ContentType, MlsMessage, PrivateMessage, WireFormat};
+use circlet::{Error, Misuse, Received, Unready};
 
 use crate::conversation::{BOB, CAROL, Conversation, PSK, extensions, group_id};
 use crate::mutations::Flips;
@@ -254,11 +254,8 @@ impl Judge {
             _ if epoch > self.epoch => {
                 matches!(outcome, Ok(Received::Early { epoch: said }) if *said == epoch)
             }
-            MlsMessage::Public(message) => match message.content.sender {
-                _ if epoch < self.epoch => is_late(outcome, epoch),
-                Sender::Member(_) => matches!(outcome, Err(Error::Violation(_))),
-                _ => matches!(outcome, Err(Error::Refused(Refused::ExternalMessage))),
-            },
+            MlsMessage::Public(_) if epoch < self.epoch => is_late(outcome, epoch),
+            MlsMessage::Public(_) => matches!(outcome, Err(Error::Violation(_))),
             MlsMessage::Private(message) => self.allows_private(&message, outcome),
             _ => false,
         }

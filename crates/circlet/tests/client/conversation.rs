@@ -5,6 +5,7 @@ use circlet::codec::{Decode, DecodeContext, Encode};
 use circlet::crypto::Secret;
 use circlet::group::{GroupInfoOptions, HandshakeFormat, Padding, Status};
 use circlet::message::{GroupId, MlsMessage};
+use circlet::schedule::Psk;
 use circlet::storage::{Key, MemoryStorage, Prefix, Storage};
 use circlet::tree::{Extension, ExtensionType, Extensions, LeafIndex, RequiredCapabilities};
 use circlet::{Client, Error, Misuse, Received, Unready};
@@ -166,11 +167,15 @@ fn a_pre_shared_key_is_injected_and_its_lack_is_told() {
     let groups = group(2);
     let secret = Secret::new(&[7; 32]);
     let unknown = groups[0].commit().psk(b"shared").stage().unwrap_err();
-    assert!(matches!(unknown, Error::Unready(Unready::UnknownPsk(id)) if id == b"shared"));
+    assert!(
+        matches!(unknown, Error::Unready(Unready::UnknownPsk(Psk::External { psk_id })) if psk_id == b"shared")
+    );
     groups[0].client().add_psk(b"shared", &secret).unwrap();
     let pending = groups[0].commit().psk(b"shared").without_path().stage().unwrap();
     let unknown = groups[1].receive(pending.message()).unwrap_err();
-    assert!(matches!(unknown, Error::Unready(Unready::UnknownPsk(id)) if id == b"shared"));
+    assert!(
+        matches!(unknown, Error::Unready(Unready::UnknownPsk(Psk::External { psk_id })) if psk_id == b"shared")
+    );
     groups[1].client().add_psk(b"shared", &secret).unwrap();
     assert!(matches!(groups[1].receive(pending.message()), Ok(Received::Commit(_))));
     pending.confirm().unwrap();

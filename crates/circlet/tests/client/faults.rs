@@ -10,7 +10,7 @@ use crate::script::World;
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failure {
+pub(crate) enum Failure {
     /// The batch was applied, and the store does not know it.
     AppliedUnknown,
     /// The batch was not applied, and the store does not know it.
@@ -21,17 +21,17 @@ enum Failure {
 
 /// Fails one call of all that are made on the stores that share it.
 #[derive(Default)]
-struct Plan {
-    writes: usize,
+pub(crate) struct Plan {
+    pub(crate) writes: usize,
     reads: usize,
-    failing_write: Option<(usize, Failure)>,
+    pub(crate) failing_write: Option<(usize, Failure)>,
     failing_read: Option<usize>,
 }
 
 #[derive(Clone)]
-struct Faulty {
-    inner: MemoryStorage,
-    plan: Arc<Mutex<Plan>>,
+pub(crate) struct Faulty {
+    pub(crate) inner: MemoryStorage,
+    pub(crate) plan: Arc<Mutex<Plan>>,
 }
 
 fn reason() -> Arc<dyn std::error::Error + Send + Sync> {

@@ -3,6 +3,7 @@
 use circlet::client::{Clock, DeliveryId, GroupOptions};
 use circlet::codec::{DecodeError, Limits};
 use circlet::message::{GroupId, Proposal};
+use circlet::schedule::Psk;
 use circlet::storage::{MemoryStorage, Prefix, Storage};
 use circlet::{Client, Error, Misuse, Received, Refused, Unready};
 
@@ -111,7 +112,9 @@ fn a_pre_shared_key_that_was_removed_is_unknown() {
     group.commit().psk(*b"id").stage().unwrap().confirm().unwrap();
     alice.remove_psk(b"id").unwrap();
     let unknown = group.commit().psk(*b"id").stage().map(drop);
-    assert!(matches!(unknown, Err(Error::Unready(Unready::UnknownPsk(id))) if id == b"id"));
+    assert!(
+        matches!(unknown, Err(Error::Unready(Unready::UnknownPsk(Psk::External { psk_id }))) if psk_id == b"id")
+    );
 }
 
 #[test]

@@ -22,4 +22,5 @@ mod housekeeping;
 mod late;
 mod script;
 mod shared;
+mod subgroup;
 mod threads;

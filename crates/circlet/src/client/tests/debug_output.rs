@@ -11,22 +11,22 @@ use std::sync::Arc;
 use super::device::{Device, group_id};
 use super::leak::{Shown, words};
 use super::spy::Record;
-use crate::client::{Client, GroupOptions, OutgoingKind};
+use crate::client::{Client, GroupOptions, OutgoingKind, ReInitOptions};
 use crate::codec::{Decode, DecodeContext, EncodeError, Limits, Reader};
 use crate::crypto::hpke::{self, Labeled};
 use crate::crypto::providers::DefaultProvider;
 use crate::crypto::{CipherSuite, Rng, RngError, Secret, Signature, Suite};
 use crate::error::Error;
 use crate::group::{
-    CommitRequest, Framing, GroupInfoOptions, GroupState, HandshakeFormat, JoinKeys, Judge,
-    LeafTemplate, NoPsks, Opened, OpenedWelcome, Padding, PskSource, ReviewItem,
+    CommitRequest, Founding, Framing, GroupInfoOptions, GroupState, HandshakeFormat, JoinKeys,
+    Judge, LeafTemplate, NoPsks, Opened, OpenedWelcome, Padding, PskSource, ReviewItem,
 };
 use crate::identity::{
     BasicValidator, CredentialCheck, CredentialRejected, CredentialUse, CredentialValidator,
     SignerError, SigningKey,
 };
 use crate::message::{
-    Content, FramedContentAuthData, GroupSecrets, MlsMessage, PrivateContent, Proposal,
+    Content, FramedContentAuthData, GroupId, GroupSecrets, MlsMessage, PrivateContent, Proposal,
     ProposalOrRef, ReInit, Sender, SenderData, Welcome, WireFormat,
 };
 use crate::rows::{StoredKeyPackage, load_group};
@@ -193,6 +193,7 @@ impl Run {
         the_key_packages(shown, bob);
         the_schedule(shown, &alice.client.inner.settings.suite, &mut alice.client.inner.rng());
         the_joiner(shown, alice, carol);
+        the_branch(shown, alice, bob);
         the_wire(shown, alice.suite);
     }
 }
@@ -238,7 +239,7 @@ fn the_state(
     for framing in [&framing, &public] {
         shown.show(&state.propose_update(framing, signer, rng)?);
     }
-    shown.show(&state.group_info(GroupInfoOptions::default(), signer)?);
+    shown.show(&state.group_info(GroupInfoOptions::default(), signer, rng)?);
     let judge = Judge { validator: &BasicValidator, psks: &OnePsk, now: None };
     shown.show(&(judge, NoPsks, BasicValidator, GroupInfoOptions::default()));
     for handshake in [HandshakeFormat::Private, HandshakeFormat::Public] {
@@ -392,6 +393,26 @@ fn the_schedule(shown: &mut Shown, suite: &Suite, rng: &mut dyn Rng) {
     let plaintext = secrets.to_plaintext().unwrap();
     shown.show(&Reader::new(&plaintext, &DecodeContext::default()));
     shown.show(&GroupSecrets::from_plaintext(&plaintext[1..], &DecodeContext::default()));
+}
+
+/// A group that continues another, and all that it takes.
+fn the_branch(shown: &mut Shown, founder: &Device, joiner: &Device) {
+    let (group, inner) = (founder.group(), &founder.client.inner);
+    let old = group.old_group().unwrap();
+    let key_package = joiner.client.inner.join_keys().unwrap().key_package;
+    let own = inner.join_keys().unwrap();
+    let founding = Founding::new(inner.settings.clone(), own, vec![key_package]);
+    shown.show(&(&old, &founding, ReInitOptions::default()));
+    let judge = Judge { validator: &BasicValidator, psks: &NoPsks, now: None };
+    let (id, extensions) = (GroupId::new(b"a branch"), Extensions::new());
+    let new = old.branch(id, extensions, founding, &judge, &inner.signer, &mut inner.rng());
+    shown.show(&new);
+    let id = GroupId::new(b"another branch");
+    let key_package = joiner.client.key_package().unwrap();
+    let continued = group.branch(id, [key_package]).unwrap();
+    shown.show(&continued);
+    joiner.client.add_old_group(&old).unwrap();
+    shown.show(&joiner.client.join(continued.welcome().unwrap()));
 }
 
 /// Joining, from the key package to the group, with what goes wrong on the way.

@@ -3,6 +3,7 @@
 
 use super::nist::Curve;
 use super::number::{is_below_be, subtract_be};
+use crate::mutation::off;
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
@@ -20,14 +21,14 @@ pub(super) fn decode(curve: &Curve, der: &[u8]) -> Option<Vec<u8>> {
     Some([r, s].concat())
 }
 
-/// The DER form of r and s, with the lower of s and the order less s.
+/// V-5.1.2-04: the DER form of r and s, with the lower of s and the order less s.
 pub(super) fn encode(curve: &Curve, fixed: &[u8]) -> Option<Vec<u8>> {
     let (r, s) = fixed.split_at_checked(curve.length())?;
     if !curve.is_scalar(r) || !curve.is_scalar(s) {
         return None;
     }
     let other = subtract_be(curve.order, s);
-    let low = if is_below_be(&other, s) { &other } else { s };
+    let low = if is_below_be(&other, s) && !off("V-5.1.2-04") { &other } else { s };
     let mut body = Vec::new();
     write_integer(&mut body, r)?;
     write_integer(&mut body, low)?;

@@ -44,8 +44,9 @@ mod number;
 use std::borrow::Cow;
 
 use super::{CryptoError, KemId, SignatureId};
+use crate::mutation::off;
 
-/// Refuses what is not a public key, or a KEM output, of a Diffie-Hellman KEM.
+/// V-5.1.1-01: refuses what is not a public key, or a KEM output, of a Diffie-Hellman KEM.
 ///
 /// # Errors
 /// [`CryptoError::InvalidHpkePublicKey`], or [`CryptoError::UnsupportedAlgorithm`] for a KEM
@@ -59,10 +60,11 @@ pub fn hpke_public_key(id: KemId, public: &[u8]) -> Result<(), CryptoError> {
         KemId::P521 => nist::P521.is_point(public),
         _ => return Err(CryptoError::UnsupportedAlgorithm),
     };
+    let accepted = accepted || off("V-5.1.1-01");
     if accepted { Ok(()) } else { Err(CryptoError::InvalidHpkePublicKey) }
 }
 
-/// Refuses what is not a public key of a signature scheme.
+/// V-5.1.1-02: refuses what is not a public key of a signature scheme.
 ///
 /// # Errors
 /// [`CryptoError::InvalidSignatureKey`], or [`CryptoError::UnsupportedAlgorithm`] for a scheme
@@ -78,6 +80,7 @@ pub fn signature_key(id: SignatureId, public: &[u8]) -> Result<(), CryptoError> 
         // The form of a NIST point includes the curve's equation.
         _ => true,
     };
+    let on_curve = on_curve || off("V-5.1.1-02");
     if on_curve { Ok(()) } else { Err(CryptoError::InvalidSignatureKey) }
 }
 
@@ -92,10 +95,11 @@ pub fn signature_key_form(id: SignatureId, public: &[u8]) -> Result<(), CryptoEr
         SignatureId::ED448 => edwards::ED448.is_encoding(public),
         _ => nist_curve(id)?.is_point(public),
     };
+    let accepted = accepted || off("V-5.1.1-02");
     if accepted { Ok(()) } else { Err(CryptoError::InvalidSignatureKey) }
 }
 
-/// Refuses a signature that is not in the one accepted form, and gives the form that libraries take
+/// V-5.1.2-03: refuses a signature that is not in the one accepted form, and gives the form that libraries take
 /// without further parsing: R ‖ S of EdDSA as it is; r and s of ECDSA, each padded to the length of
 /// the order.
 ///
@@ -111,6 +115,7 @@ pub fn signature(id: SignatureId, signature: &[u8]) -> Result<Cow<'_, [u8]>, Cry
             return fixed.map(Cow::Owned).ok_or(CryptoError::InvalidSignature);
         }
     };
+    let accepted = accepted || off("V-5.1.2-03");
     if accepted { Ok(Cow::Borrowed(signature)) } else { Err(CryptoError::InvalidSignature) }
 }
 

@@ -1,6 +1,8 @@
 //! X25519 and X448 public keys (RFC 7748 section 5).
 
-/// Whether this is an X25519 key whose Diffie-Hellman results are not all zero.
+use crate::mutation::off;
+
+/// V-5.1.1-03: whether this is an X25519 key whose Diffie-Hellman results are not all zero.
 pub(super) fn is_x25519_key(public: &[u8]) -> bool {
     let Ok(mut u) = <[u8; 32]>::try_from(public) else {
         return false;
@@ -8,12 +10,12 @@ pub(super) fn is_x25519_key(public: &[u8]) -> bool {
     let [.., last] = &mut u;
     // RFC 7748 ignores this bit.
     *last &= 0x7f;
-    !SMALL_ORDER_25519.contains(&u)
+    !SMALL_ORDER_25519.contains(&u) || off("V-5.1.1-03")
 }
 
-/// Whether this is an X448 key whose Diffie-Hellman results are not all zero.
+/// V-5.1.1-03: whether this is an X448 key whose Diffie-Hellman results are not all zero.
 pub(super) fn is_x448_key(public: &[u8]) -> bool {
-    <[u8; 56]>::try_from(public).is_ok_and(|u| !SMALL_ORDER_448.contains(&u))
+    <[u8; 56]>::try_from(public).is_ok_and(|u| !SMALL_ORDER_448.contains(&u) || off("V-5.1.1-03"))
 }
 
 /// Every encoding, below 2^255, of a u of small order on the curve or its twist.

@@ -11,6 +11,7 @@ use sha2::{Sha256, Sha384, Sha512};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::crypto::{AeadId, CryptoError, Digest, HashId, KdfId, Secret};
+use crate::mutation::off;
 
 pub(super) fn hash(id: HashId, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
     match id {
@@ -103,15 +104,15 @@ pub(super) fn expand_with(
     length: usize,
     mac: impl Fn([&[u8]; 1], &[&[u8]], u8, &mut Block),
 ) -> Result<Secret, CryptoError> {
-    if length > hash_length.saturating_mul(255) {
+    // V-8.0-06: the counter of RFC 5869 is one byte.
+    if length > hash_length.saturating_mul(255) && !off("V-8.0-06") {
         return Err(CryptoError::InvalidLength);
     }
     let mut output = Zeroizing::new(vec![0; length]);
     let mut block = empty_block();
     for (index, chunk) in output.chunks_mut(hash_length).enumerate() {
         // At most 255 blocks, by the check above.
-        let counter =
-            u8::try_from(index.saturating_add(1)).map_err(|_| CryptoError::InvalidLength)?;
+        let counter = index.wrapping_add(1) as u8;
         let previous = block.clone();
         let held = if index == 0 { 0 } else { hash_length };
         mac([previous.get(..held).unwrap_or_default()], info, counter, &mut block);

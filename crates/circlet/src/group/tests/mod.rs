@@ -1,8 +1,11 @@
 mod conversation;
 mod hostile;
+mod key_packages;
 mod made_up_suite;
+mod outside;
 mod scale;
 mod secrets;
+mod subgroup;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

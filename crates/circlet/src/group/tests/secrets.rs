@@ -256,6 +256,7 @@ fn an_epoch_takes_its_secrets_with_it() {
     }
 }
 
+/// V-4.0-05.
 #[test]
 fn a_blanked_node_takes_its_key_with_it() {
     let mut room = Room::new(4);

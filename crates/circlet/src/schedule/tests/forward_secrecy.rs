@@ -143,6 +143,7 @@ fn permutations<T: Copy>(items: &[T]) -> Vec<Vec<T>> {
         .collect()
 }
 
+/// V-9.2-01.
 #[test]
 fn what_is_kept_is_exactly_what_was_not_consumed() {
     for leaves in [1, 2, 4] {
@@ -203,6 +204,7 @@ fn alive(watched: &[WeakSecret]) -> usize {
     watched.iter().filter(|secret| secret.is_alive()).count()
 }
 
+/// V-9.2-01.
 #[test]
 fn superseded_secrets_die() {
     let (suite, limits) = (suite(), Limits::default());
@@ -224,6 +226,7 @@ fn superseded_secrets_die() {
     assert!(!root.is_alive());
 }
 
+/// V-9.2-03.
 #[test]
 fn a_step_that_is_dropped_takes_nothing_with_it() {
     let (suite, limits) = (suite(), Limits::default());

@@ -108,6 +108,7 @@ fn the_exporter_separates_labels_contexts_and_lengths() {
     assert_eq!(export("", &[0; 100_000], 0).unwrap().len(), 0);
 }
 
+/// V-8.0-06.
 #[test]
 fn the_exporter_ends_where_hkdf_and_the_length_field_do() {
     let (secrets, _) = epoch(1, 2, 3, b"");

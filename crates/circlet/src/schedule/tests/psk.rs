@@ -27,6 +27,7 @@ fn the_encoding_is_that_of_section_8_4() {
     }
 }
 
+/// V-2.0-04.
 #[test]
 fn reserved_and_unassigned_values_are_refused() {
     let mut bytes = external(b"id", 9).to_bytes().unwrap();
@@ -43,6 +44,7 @@ fn reserved_and_unassigned_values_are_refused() {
     }
 }
 
+/// V-8.4-06.
 #[test]
 fn without_keys_it_is_all_zero() {
     assert_eq!(psk_secret(&suite(), &[]).unwrap(), Secret::zero(32));
@@ -69,6 +71,7 @@ fn order_number_nonce_and_source_all_count() {
     }
 }
 
+/// V-8.4-04.
 #[test]
 fn more_keys_than_their_count_can_say_are_refused() {
     let mut psks = vec![(external(b"", 0), secret(1)); 65_536];
@@ -77,6 +80,7 @@ fn more_keys_than_their_count_can_say_are_refused() {
     assert!(psk_secret(&suite(), &psks).is_ok());
 }
 
+/// V-8.4-03.
 #[test]
 fn the_chain_is_that_of_section_8_4() {
     let suite = suite();

@@ -132,6 +132,7 @@ proptest! {
         }
     }
 
+    /// V-9.1-01.
     #[test]
     fn steps_from_one_state_end_the_same_in_any_order(
         first in 0u32..8,
@@ -216,6 +217,7 @@ fn a_tree_that_lost_its_rows_says_so() {
     assert_eq!(advance(&tree, 0, &Limits::default()), Err(RatchetError::UnknownLeaf));
 }
 
+/// V-15.0-06.
 #[test]
 fn a_jump_may_be_as_long_as_the_limit() {
     let limits = Limits { generation_jump: 100, ..Limits::default() };
@@ -249,6 +251,7 @@ fn far_jumps_are_refused_before_any_work() {
     assert_eq!(advance(&fresh, u32::MAX, &boundless), Err(RatchetError::Exhausted));
 }
 
+/// V-9.1-03.
 #[test]
 fn the_last_generation_is_never_used() {
     let limits = Limits { generation_jump: u32::MAX, ..Limits::default() };
@@ -264,6 +267,7 @@ fn the_last_generation_is_never_used() {
     assert_eq!(advance(&tree, u32::MAX - 1, &limits), Err(RatchetError::Consumed));
 }
 
+/// V-9.2-02.
 #[test]
 fn a_jump_keeps_the_newest_keys_within_both_limits() {
     for (per_sender, total, kept) in [(3, 10, 3), (10, 3, 3), (0, 10, 0), (usize::MAX, 50, 20)] {

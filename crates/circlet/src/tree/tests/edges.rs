@@ -12,6 +12,7 @@ fn tree(suite: &Suite) -> RatchetTree {
     tree
 }
 
+/// V-4.0-04.
 #[test]
 fn what_is_not_there_is_none() {
     let suite = suite();

@@ -66,6 +66,7 @@ struct Both {
     rows: BTreeMap<NodeIndex, StoredNode>,
 }
 
+/// V-7.8-02.
 #[test]
 fn random_operations_agree_with_the_naive_tree() {
     let config = Config { cases: 64, failure_persistence: None, ..Config::default() };

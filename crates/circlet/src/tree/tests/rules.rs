@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::rules::Violation;
-use crate::rules::tree::check_tree;
+use crate::rules::tree::{check_parent_keys, check_tree};
+use crate::tree::OriginalHashes;
 
 type Rows = BTreeMap<NodeIndex, StoredNode>;
 
@@ -80,6 +81,7 @@ fn the_unchanged_tree_passes() {
     assert_eq!(verdict(rows()), Ok(()));
 }
 
+/// V-7.1-01.
 #[test]
 fn unmerged_leaves_ascend() {
     let order = Violation::UnmergedLeavesOrder;
@@ -88,6 +90,7 @@ fn unmerged_leaves_ascend() {
     refused(order, |rows| *unmerged(rows, 3) = vec![LeafIndex(3), LeafIndex(3)]);
 }
 
+/// V-12.4.3.1-15.
 #[test]
 fn unmerged_leaves_are_members_below() {
     // Blank, in the other half, and outside of the tree.
@@ -99,6 +102,7 @@ fn unmerged_leaves_are_members_below() {
     }
 }
 
+/// V-12.4.3.1-16.
 #[test]
 fn unmerged_leaves_are_listed_all_the_way() {
     let skipped = Violation::UnmergedLeafSkipped;
@@ -111,6 +115,7 @@ fn unmerged_leaves_are_listed_all_the_way() {
     });
 }
 
+/// V-7.3-13, V-12.2-16 and V-12.4.3.1-17.
 #[test]
 fn keys_are_in_the_tree_once() {
     let reused = Violation::ParentKeyReused;
@@ -129,6 +134,49 @@ fn keys_are_in_the_tree_once() {
     refused(Violation::DuplicateSignatureKey, changed(900, 3));
 }
 
+#[test]
+fn v_7_1_02_keys_of_parents_are_valid() {
+    let suite = Suite::new(Arc::new(DefaultProvider::new()), CipherSuite(1)).unwrap();
+    let key = |seed| suite.derive_key_pair(&Secret::new(&[seed; 32])).unwrap().public;
+    let mut rows = rows();
+    for node in [1, 3, 7, 11, 13] {
+        parent(&mut rows, node).encryption_key = key(node as u8);
+    }
+    let verdict = |rows: &Rows| {
+        let tree = RatchetTree::restore(TreeWidth::for_leaves(8).unwrap(), rows.clone()).unwrap();
+        check_parent_keys(&tree, &suite)
+    };
+    assert_eq!(verdict(&rows), Ok(()));
+    for bytes in [&[][..], &[0; 32], &[9; 31], &[9; 33]] {
+        for node in [1, 7, 13] {
+            let mut rows = rows.clone();
+            parent(&mut rows, node).encryption_key = HpkePublicKey::new(bytes);
+            assert_eq!(verdict(&rows), Err(Violation::InvalidHpkeKey));
+        }
+    }
+}
+
+/// The chain is right: it is from what the root says.
+#[test]
+fn v_7_9_01_nothing_is_above_the_root() {
+    let suite = suite();
+    for (parent_hash, expected) in
+        [(vec![], Ok(())), (vec![7], Err(TreeError::Violation(Violation::ParentHash)))]
+    {
+        let tree = Keys(0).tree(2);
+        let (encryption_key, unmerged_leaves) = (hpke_key(900), Vec::new());
+        let root = ParentNode { encryption_key, parent_hash, unmerged_leaves };
+        let hash = OriginalHashes::new(&tree, &suite).parent_hash(&root, NodeIndex(2)).unwrap();
+        let committed = committed_leaf(901, hash.as_bytes().to_vec());
+        let mut rows: Rows = tree.all_nodes().into_iter().collect();
+        put(&mut rows, 0, StoredContent::Leaf(committed));
+        put(&mut rows, 1, StoredContent::Parent(Some(root.clone())));
+        let tree = RatchetTree::restore(tree.width(), rows).unwrap();
+        assert_eq!(check_tree(&tree, &suite), expected);
+    }
+}
+
+/// V-7.9-03 and V-12.4.3.1-13.
 #[test]
 fn every_byte_of_a_parent_is_bound() {
     for node in [1, 3, 7, 11, 13] {
@@ -170,6 +218,7 @@ fn members_below_are_bound() {
     assert_eq!(verdict(rows), Ok(()));
 }
 
+/// V-7.9-06.
 #[test]
 fn a_chain_begins_at_a_committed_leaf() {
     for index in [0, 6] {
@@ -224,7 +273,7 @@ fn unmerged_leaves_are_bound() {
     refused(hash, |rows| unmerged(rows, 7).clear());
 }
 
-/// Whether the leaf that came later is left or right of the one that set the parent.
+/// V-7.9-04: whether the leaf that came later is left or right of the one that set the parent.
 #[test]
 fn a_later_leaf_beside_the_chain_is_listed() {
     for (committer, later) in [(0, 1), (1, 0)] {
@@ -266,7 +315,8 @@ fn either_child_may_continue_the_chain() {
     }
 }
 
-/// Every parent above four leaves or more lists a quarter of those below it. Original tree hashes of a subtree are the same for all its ancestors.
+/// Every parent above four leaves or more lists a quarter of those below it. Original tree hashes of
+/// a subtree are the same for all its ancestors.
 #[test]
 fn checking_many_unmerged_leaves_is_linear() {
     const LEAVES: u32 = 1 << 10;

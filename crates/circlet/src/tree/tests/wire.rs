@@ -39,6 +39,7 @@ fn broken(violation: Violation) -> Option<TreeError> {
     Some(violation.into())
 }
 
+/// V-12.4.3.3-02 and V-12.4.3.3-04.
 #[test]
 fn the_last_node_is_a_leaf() {
     for nodes in [
@@ -56,6 +57,7 @@ fn the_last_node_is_a_leaf() {
     }
 }
 
+/// V-12.4.3.3-03.
 #[test]
 fn leaves_and_parents_have_their_places() {
     for nodes in [
@@ -70,6 +72,7 @@ fn leaves_and_parents_have_their_places() {
     }
 }
 
+/// V-7.9-03.
 #[test]
 fn a_parent_without_members_is_refused() {
     let nodes = [Blank, Parent, Blank, Blank, Leaf];
@@ -115,6 +118,7 @@ fn malformed_bytes_are_refused() {
     }
 }
 
+/// V-12.4.3.3-01.
 #[test]
 fn blanks_at_the_right_edge_are_not_written() {
     let mut tree = Keys(0).tree(9);

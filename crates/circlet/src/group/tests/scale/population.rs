@@ -67,7 +67,9 @@ impl Population {
         }
         for index in (0..members).step_by(2) {
             let signer = &signers[index as usize];
-            let path = NewPath::build(suite, &mut tree, position(index), signer, &mut rng).unwrap();
+            let content = LeafNodeContent::clone(tree.leaf(leaf(index)).unwrap());
+            let path = NewPath::build(suite, &mut tree, position(index), content, signer, &mut rng)
+                .unwrap();
             private_keys.extend(path.private_keys(leaf(index).node().unwrap()));
         }
 

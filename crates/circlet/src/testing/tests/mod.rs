@@ -1,0 +1,3 @@
+//! Tests of the testing room.
+mod attacks;
+mod honest;
