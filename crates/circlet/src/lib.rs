@@ -54,6 +54,7 @@
 //! - `file-storage` (default): a store in one file.
 //! - `aws-lc-rs`: a second provider, which needs a C compiler.
 //! - `curve448`: cipher suites 4 and 6; read SECURITY.md before.
+//! - `x509`: chains of X.509 certificates as credentials.
 //! - `hazmat`: raw secrets for test vectors. Dangerous, and not covered by semantic versioning.
 //! - `testing`: for tests, ours and yours: groups in one line, stores that fail, a member that
 //!   breaks rules. No stability promise.

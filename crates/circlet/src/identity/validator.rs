@@ -83,7 +83,7 @@ pub trait CredentialValidator: Send + Sync {
 }
 
 /// Accepts every basic credential; a member that changes its own keeps its identity. Other types
-/// are rejected.
+/// are rejected, X.509 chains among them: the feature `x509` has a validator for those.
 ///
 /// A basic credential proves nothing: whoever delivers key packages says who is who. Use a
 /// validator of your own where that is not enough.

@@ -7,7 +7,7 @@ use circlet::identity::{BasicValidator, Credential, CredentialCheck, CredentialU
 
 use crate::certificates::{
     CRL_SIGN, Content, DIGITAL_SIGNATURE, ED25519, KEY_CERT_SIGN, NOW, P256, P384, RSA_KEY,
-    RSA_WITH_SHA256, SUITES, X25519_KEY, authority_of, domain, key, rsa,
+    RSA_WITH_SHA256, SUITES, X25519_KEY, authority_of, domain, email, key, rsa,
 };
 use crate::der::{BOOLEAN, INTEGER, NULL, object, sequence, value};
 use crate::world::{Verdict, World, ask, verdict};
@@ -446,6 +446,31 @@ fn name_constraints() {
             assert_eq!(world.verdict().map(drop), expected);
         }
     }
+}
+
+/// RFC 5280 section 4.2.1.10: a constraint that can't be processed refuses the names that it is
+/// about, even those that it permits, and no others.
+#[test]
+fn name_constraints_of_other_kinds() {
+    for (name, holds) in [(email("alice@example.org"), false), (domain("example.org"), true)] {
+        let world = World::with(P256, |world| {
+            world.member.alternative_names = vec![name];
+            let permitted = sequence(&[value(0xa0, &sequence(&[email("example.org")]))]);
+            world.middle.more.push(("2.5.29.30", true, permitted));
+        });
+        let expected = if holds { Ok(()) } else { Err((0, X509Fault::NameConstraints)) };
+        assert_eq!(world.verdict().map(drop), expected);
+    }
+}
+
+/// A scheme that is known and that the provider does not have.
+#[cfg(not(feature = "curve448"))]
+#[test]
+fn the_provider_lacks_the_algorithm() {
+    assert_fault(0, X509Fault::UnsupportedAlgorithm, |world| {
+        world.middle.key_algorithm = Some(object("1.3.101.113"));
+        world.member.signature_algorithm = Some(object("1.3.101.113"));
+    });
 }
 
 /// The limits: one certificate or one byte too many.

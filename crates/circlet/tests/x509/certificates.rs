@@ -181,6 +181,7 @@ fn extension(id: &str, critical: bool, content: &[u8]) -> Vec<u8> {
 pub(crate) fn key_algorithm(key: &SigningKey) -> Vec<u8> {
     let curve = match key.algorithm() {
         SignatureId::ED25519 => return object("1.3.101.112"),
+        SignatureId::ED448 => return object("1.3.101.113"),
         SignatureId::ECDSA_P256 => "1.2.840.10045.3.1.7",
         SignatureId::ECDSA_P384 => "1.3.132.0.34",
         SignatureId::ECDSA_P521 => "1.3.132.0.35",
@@ -192,6 +193,7 @@ pub(crate) fn key_algorithm(key: &SigningKey) -> Vec<u8> {
 pub(crate) fn signature_algorithm(key: &SigningKey) -> Vec<u8> {
     object(match key.algorithm() {
         SignatureId::ED25519 => "1.3.101.112",
+        SignatureId::ED448 => "1.3.101.113",
         SignatureId::ECDSA_P256 => "1.2.840.10045.4.3.2",
         SignatureId::ECDSA_P384 => "1.2.840.10045.4.3.3",
         SignatureId::ECDSA_P521 => "1.2.840.10045.4.3.4",

@@ -1,4 +1,4 @@
-use circlet::identity::x509::X509Validator;
+use circlet::identity::x509::{X509Fault, X509Validator};
 use circlet::identity::{Credential, Signer};
 
 use crate::certificates::{
@@ -34,6 +34,34 @@ fn three_certificates() {
         let validator = world.builder().build().unwrap();
         verdict(&validator, chain, world.member_key.public_key()).unwrap();
     }
+}
+
+/// Every provider comes to the same verdict.
+#[test]
+fn every_provider() {
+    for provider in crate::crypto_support::providers() {
+        let provider: std::sync::Arc<dyn circlet::crypto::CryptoProvider> = provider.into();
+        for suite in SUITES {
+            let world = World::new(suite);
+            let validator = world.builder().provider(provider.clone()).build().unwrap();
+            let leaf = world.member_key.public_key();
+            verdict(&validator, world.chain(), leaf).unwrap();
+            let mut chain = world.chain();
+            *chain[0].last_mut().unwrap() ^= 1;
+            let said = verdict(&validator, chain, leaf);
+            assert_eq!(said, Err((0, X509Fault::BadSignature)), "{provider:?}, {suite:?}");
+        }
+    }
+}
+
+/// Suite 6, where the provider has it.
+#[cfg(feature = "curve448")]
+#[test]
+fn ed448() {
+    let suite = circlet::crypto::CipherSuite::X448_CHACHA20POLY1305_SHA512_ED448;
+    World::new(suite).verdict().unwrap();
+    let world = World::with(P256, |world| world.middle_key = key(suite, 2));
+    world.verdict().unwrap();
 }
 
 /// Path lengths that just suffice, through two authorities.

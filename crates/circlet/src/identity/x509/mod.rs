@@ -54,7 +54,9 @@
 //! - **The issuers and the trust anchor**: basic constraints with cA, a key usage, if there is one,
 //!   with keyCertSign, and the path length. The trust anchor's validity counts as well.
 //! - **The path**: signatures and name constraints up to a trust anchor. A certificate beyond the
-//!   anchor, such as a root that is not trusted itself, is held to its form and extensions only.
+//!   anchor, such as a root that is not trusted itself, is held to its form, extensions and validity
+//!   only. Name constraints are processed for domain names and IP addresses; a constraint on another
+//!   kind of name refuses every certificate below that has a name of that kind.
 //!
 //! Names of issuers and subjects are compared byte by byte.
 //!
