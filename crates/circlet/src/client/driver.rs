@@ -11,11 +11,13 @@ use crate::group::{
 };
 use crate::identity::{Credential, CredentialValidator, SigningKey};
 use crate::message::{GroupId, Welcome};
+use crate::mutation::off;
 use crate::rows::{
     Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, key_package_key, load_group, psk_key,
     put_new_group, read, staged_message,
 };
 use crate::storage::{Batch, Key, Precondition, Prefix, Storage, StorageError};
+use crate::tree::Extensions;
 
 use super::GroupOptions;
 use super::builder::Clock;
@@ -29,6 +31,24 @@ pub(super) struct Defaults {
     pub(super) padding: Padding,
     pub(super) send_despite_proposals: bool,
     pub(super) check_received_lifetimes: bool,
+    pub(super) leaf: LeafDefaults,
+}
+
+/// What the leaves of all key packages have.
+#[derive(Clone, Debug)]
+pub(super) struct LeafDefaults {
+    /// From how many seconds back …
+    pub(super) back: u64,
+    /// … to how many ahead a key package may be used.
+    pub(super) ahead: u64,
+    pub(super) extensions: Extensions,
+}
+
+impl Default for LeafDefaults {
+    /// An hour back, for clocks that differ, and 83 days ahead.
+    fn default() -> Self {
+        Self { back: 3600, ahead: 83 * 24 * 3600, extensions: Extensions::new() }
+    }
 }
 
 /// A client's parts, shared by its handles.
@@ -37,10 +57,10 @@ pub(super) struct Inner {
     pub(super) credential: Credential,
     pub(super) signer: SigningKey,
     pub(super) storage: Arc<dyn Storage>,
-    validator: Arc<dyn CredentialValidator>,
+    pub(super) validator: Arc<dyn CredentialValidator>,
     rng: Mutex<Box<dyn Rng>>,
     pub(super) clock: Arc<dyn Clock>,
-    defaults: Defaults,
+    pub(super) defaults: Defaults,
     slots: Mutex<HashMap<GroupId, Arc<Mutex<Slot>>>>,
 }
 
@@ -355,10 +375,13 @@ impl Inner {
         let welcomer = opened.welcomer().ok_or(Error::Internal)?;
         let state = opened.review(&*self.validator)?;
         let id = state.group_id().clone();
-        // The key package is used up in the same write, and only by one of those who try.
+        // V-10.0-01: the key package is used up in the same write, and only by one of those who
+        // try; one of last resort stays for the next.
         let mut batch = Batch::default();
         batch.preconditions.push(Precondition::At(key.clone(), row.revision));
-        batch.deletes.push(key);
+        if !keys.key_package.is_last_resort() && !off("V-10.0-01") {
+            batch.deletes.push(key);
+        }
         let number = self.begin(state, batch, |draft| {
             if event {
                 let joined = Joined::new(draft.id.clone(), welcomer.clone());

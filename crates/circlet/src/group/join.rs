@@ -8,7 +8,7 @@ use crate::message::{GroupId, GroupInfo, GroupSecrets, Welcome};
 use crate::rules::Violation;
 use crate::rules::leaf::{
     Requirements, check_leaf, check_membership, ensure_group_context_extensions,
-    ensure_group_info_extensions,
+    ensure_group_info_extensions, ensure_joiner_supports,
 };
 use crate::rules::tree::{check_parent_keys, check_tree};
 use crate::schedule::{JoinerSecret, PreSharedKeyId, Psk, ResumptionPskUsage, psk_secret};
@@ -52,6 +52,7 @@ impl OpenedWelcome {
             .map_err(|_| Violation::WelcomeSecretLength)?;
         let group_info = decrypt_group_info(&settings, welcome, &joiner, &psks)?;
         let tree = check_group_info(&settings, &group_info, ratchet_tree)?;
+        ensure_joiner_supports(&keys.key_package.leaf_node, &group_info.group_context.extensions)?;
         check_members(&settings, &group_info, &tree)?;
         let own_leaf = find_own_leaf(&tree, keys)?;
         let private_keys = derive_keys(&suite, &tree, &group_info, own_leaf, keys, &secrets)?;

@@ -16,6 +16,7 @@ mod commit;
 mod create;
 mod info;
 mod join;
+mod key_package;
 mod open;
 mod past;
 pub(crate) mod path;
@@ -32,9 +33,9 @@ mod step;
 mod tests;
 
 pub use commit::{CommitRequest, ConfirmedCommit, StagedCommit};
-pub use create::{JoinKeys, LeafTemplate};
 pub use info::GroupInfoOptions;
 pub use join::OpenedWelcome;
+pub use key_package::{JoinKeys, LeafTemplate, best_cipher_suite};
 pub use open::{Opened, OpenedApplication};
 pub use process::{CommitOutcome, OpenedCommit, ReviewedCommit};
 pub use propose::OpenedProposal;

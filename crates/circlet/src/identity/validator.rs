@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use super::Credential;
+use super::{Credential, CredentialType};
 use crate::crypto::SignaturePublicKey;
 
 /// The application does not accept a credential.
@@ -72,6 +72,13 @@ pub trait CredentialValidator: Send + Sync {
     /// # Errors
     /// It is not.
     fn validate(&self, check: &CredentialCheck<'_>) -> Result<(), CredentialRejected>;
+
+    /// The types of credentials that it can judge, beside those that are registered: the client
+    /// lists them among its capabilities, so that nobody with another type is in its groups (RFC
+    /// 9420 sections 5.3 and 7.2). Default: basic ones.
+    fn credential_types(&self) -> Vec<CredentialType> {
+        vec![CredentialType::BASIC]
+    }
 }
 
 /// Accepts every basic credential; a member that changes its own keeps its identity. Other types

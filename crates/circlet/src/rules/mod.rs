@@ -6,5 +6,4 @@ pub(crate) mod proposals;
 pub(crate) mod tree;
 
 pub use crate::violation::Violation;
-#[allow(unused_imports, reason = "the rules that share a violation come with their rows")]
 pub(crate) use crate::violation::{ensure, ensure_row};

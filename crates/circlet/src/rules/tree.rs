@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Violation;
+use super::{Violation, ensure};
 use crate::crypto::{HpkePublicKey, Suite};
 use crate::tree::{
     LeafIndex, NodeIndex, OriginalHashes, ParentNode, RatchetTree, TreeError, parent_hash_field,
@@ -56,10 +56,7 @@ pub(crate) fn check_encryption_keys(tree: &RatchetTree) -> Result<(), Violation>
 
 /// V-7.3-13: no two members have the same signature key. O(1).
 pub(crate) fn check_signature_keys(tree: &RatchetTree) -> Result<(), Violation> {
-    match tree.has_repeated_signature_key() {
-        true => Err(Violation::DuplicateSignatureKey),
-        false => Ok(()),
-    }
+    ensure(!tree.has_repeated_signature_key(), Violation::DuplicateSignatureKey)
 }
 
 /// V-7.1-01: unmerged leaves are in ascending order, none twice.
