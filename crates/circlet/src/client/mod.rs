@@ -384,6 +384,7 @@ impl Inner {
             credential: self.credential.clone(),
             capabilities: self.capabilities(),
             lifetime: Lifetime {
+                // V-7.2-10: clocks differ.
                 not_before: now.saturating_sub(leaf.back),
                 not_after: now.saturating_add(leaf.ahead),
             },

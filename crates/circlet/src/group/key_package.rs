@@ -91,7 +91,7 @@ impl LeafTemplate {
         }
         let all = off("V-7.2-01");
         Capabilities {
-            versions: vec![MLS10],
+            versions: [MLS10].into_iter().filter(|_| !off("V-7.2-03")).collect(),
             cipher_suites: suites.iter().map(|spec| spec.suite).collect(),
             extensions: extensions.filter(|kind| all || !kind.is_default()).collect(),
             proposals: proposals.filter(|kind| all || !kind.is_default()).collect(),
@@ -207,12 +207,12 @@ impl Settings {
         key_package: &KeyPackage,
         now: Option<u64>,
     ) -> Result<(), Error> {
-        let extensions = Extensions::new();
-        let suite = &self.suite;
-        check_key_package(
-            key_package,
-            Requirements { suite, extensions: &extensions, required: None },
-        )?;
+        if off("V-10.1-06") {
+            return Ok(());
+        }
+        let (suite, extensions) = (&self.suite, Extensions::new());
+        let requirements = Requirements { suite, extensions: &extensions, required: None };
+        check_key_package(key_package, requirements)?;
         let leaf = &key_package.leaf_node;
         self.ensure_total_lifetime(leaf)?;
         now.map_or(Ok(()), |now| ensure_lifetime(leaf, now))?;

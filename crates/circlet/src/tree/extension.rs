@@ -323,10 +323,10 @@ impl Decode for Extensions {
     }
 }
 
-/// V-13.0-06 and V-11.1-03: no type is there twice, unless the rule is switched off.
+/// V-13.0-06, V-7.3-15 and V-11.1-03: no type is there twice, unless the rule is switched off.
 fn tolerates_repeated(extension: &Extension) -> bool {
     let required = extension.extension_type == ExtensionType::REQUIRED_CAPABILITIES;
-    off("V-13.0-06") || required && off("V-11.1-03")
+    off("V-13.0-06") || off("V-7.3-15") || required && off("V-11.1-03")
 }
 
 impl Encode for RequiredCapabilities {

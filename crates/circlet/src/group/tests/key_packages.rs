@@ -141,7 +141,7 @@ fn lifetime(total: u64) -> Lifetime {
 
 /// A key package with this lifetime, by a maker whose policy allows anything.
 fn living(name: &str, lifetime: Lifetime) -> KeyPackage {
-    let mut actor = Actor::new(SUITE, name, 77);
+    let mut actor = Actor::new(SUITE, name, 70 + name.len() as u64);
     actor.settings.policy.total_lifetime = u64::MAX;
     let template = LeafTemplate { lifetime, ..actor.template() };
     let Actor { settings, signer, rng, .. } = &mut actor;
