@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use circlet::codec::DecodeContext;
 use circlet::crypto::{CipherSuite, CryptoProvider, Suite};
-use circlet::group::{Grease, Settings};
+use circlet::group::{Grease, Policy, Settings};
 
 use crate::failure::Failure;
 
@@ -31,7 +31,8 @@ impl Env {
     pub(crate) fn settings(&self, cipher_suite: u16) -> Result<Settings, Failure> {
         let suite = self.suite(cipher_suite)?;
         let context = Arc::new(self.context.clone());
-        // A vector is what it says and nothing else.
-        Ok(Settings { context, grease: Grease::None, ..Settings::new(suite) })
+        // A vector is what it says and nothing else, and lives for as long as its maker liked.
+        let policy = Policy { total_lifetime: u64::MAX, ..Policy::default() };
+        Ok(Settings { context, policy, grease: Grease::None, ..Settings::new(suite) })
     }
 }

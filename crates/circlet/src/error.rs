@@ -133,6 +133,9 @@ pub enum Refused {
     /// A list would have more extensions than the limit allows.
     #[error("more than {0} extensions in a list")]
     Extensions(usize),
+    /// A key package lives for longer than [`Policy::total_lifetime`](crate::group::Policy).
+    #[error("a key package's lifetime is longer than {0} seconds")]
+    TotalLifetime(u64),
     /// A Commit has more pre-shared keys than the limit allows.
     #[error("more than {0} pre-shared keys in a Commit")]
     Psks(usize),
@@ -209,9 +212,15 @@ pub enum Misuse {
     /// The message is no Welcome, where one was asked for.
     #[error("the message is no Welcome")]
     NotWelcome,
-    /// The store holds a client already, or none where one was to be opened.
-    #[error("the store holds no client, or another one")]
-    WrongStore,
+    /// The store holds a client already, where one was to be made.
+    #[error("the store holds a client already")]
+    ClientExists,
+    /// The store holds no client, where one was to be opened.
+    #[error("the store holds no client")]
+    NoClient,
+    /// The store holds a client with another credential.
+    #[error("the store holds another client")]
+    OtherClient,
     /// The signer's key is not the one of the member's leaf.
     #[error("the signing key is not the member's")]
     WrongSigner,

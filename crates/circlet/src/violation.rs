@@ -67,7 +67,7 @@ violations! {
     UnmergedLeavesOrder "V-7.1-01" "7.1" "unmerged leaves are not in ascending order";
     CredentialNotInCapabilities "V-7.2-05" "7.2" "a leaf's credential type is not in its capabilities";
     CipherSuiteNotInCapabilities "V-7.2-06" "7.2" "a leaf does not support the group's cipher suite or version";
-    LifetimeInverted "V-7.2-09" "7.2" "a lifetime ends before it begins, or is longer than allowed";
+    LifetimeInverted "V-7.2-09" "7.2" "a lifetime ends before it begins";
     LeafSignature "V-7.3-02" "7.3" "the signature of a leaf is invalid";
     RequiredCapabilities "V-7.3-03" "7.3" "a leaf lacks a required capability";
     CredentialNotSupported "V-7.3-05" "7.3" "a credential type is not supported by every member";

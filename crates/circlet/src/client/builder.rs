@@ -5,14 +5,14 @@ use crate::codec::{CustomProposal, DecodeContext, Limits};
 use crate::crypto::providers::DefaultProvider;
 use crate::crypto::{CipherSuite, CryptoProvider, Rng, Suite, SystemRng};
 use crate::error::{Error, Misuse};
-use crate::group::{HandshakeFormat, Padding, Settings};
+use crate::group::{Grease, HandshakeFormat, Padding, Policy, Settings};
 use crate::identity::{
     BasicValidator, Credential, CredentialCheck, CredentialType, CredentialUse,
     CredentialValidator, Signer, SigningKey,
 };
 use crate::rows::{OwnIdentity, client_key};
-use crate::storage::{Batch, MemoryStorage, Precondition, Storage};
-use crate::tree::ProposalType;
+use crate::storage::{Batch, MemoryStorage, Precondition, Storage, StorageError};
+use crate::tree::{Extension, ExtensionType, ProposalType};
 
 use super::Client;
 use super::driver::{Defaults, Inner};
@@ -58,12 +58,14 @@ pub struct ClientBuilder {
     credential: Credential,
     cipher_suite: CipherSuite,
     provider: Option<Arc<dyn CryptoProvider>>,
-    signing_key: Option<SigningKey>,
     storage: Arc<dyn Storage>,
     validator: Arc<dyn CredentialValidator>,
     rng: Box<dyn Rng>,
     clock: Arc<dyn Clock>,
+    signing_key: Option<SigningKey>,
     context: DecodeContext,
+    policy: Policy,
+    grease: Grease,
     defaults: Defaults,
 }
 
@@ -73,12 +75,14 @@ impl ClientBuilder {
             credential,
             cipher_suite: CipherSuite::X25519_AES128GCM_SHA256_ED25519,
             provider: None,
-            signing_key: None,
             storage: Arc::new(MemoryStorage::new()),
             validator: Arc::new(BasicValidator),
             rng: Box::new(SystemRng),
             clock: Arc::new(SystemClock),
+            signing_key: None,
             context: DecodeContext::default(),
+            policy: Policy::default(),
+            grease: Grease::default(),
             defaults: Defaults::default(),
         }
     }
@@ -91,14 +95,6 @@ impl ClientBuilder {
             self.context.credential_types.insert(credential.credential_type().0);
         }
         self.credential = credential;
-        self
-    }
-
-    /// The signature key of a new client, where its credential was made for one: an opened client
-    /// has the key that it was made with.
-    #[must_use]
-    pub fn signing_key(mut self, key: SigningKey) -> Self {
-        self.signing_key = Some(key);
         self
     }
 
@@ -130,6 +126,14 @@ impl ClientBuilder {
         self
     }
 
+    /// The signature key, which has to be of the client's cipher suite; a new client makes a fresh
+    /// one if it is not given. The store keeps it: an opened client has its own.
+    #[must_use]
+    pub fn signing_key(mut self, key: SigningKey) -> Self {
+        self.signing_key = Some(key);
+        self
+    }
+
     /// The source of randomness.
     #[must_use]
     pub fn rng(mut self, rng: impl Rng + 'static) -> Self {
@@ -141,6 +145,37 @@ impl ClientBuilder {
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// From how many seconds back to how many ahead each key package may be used. Default one hour
+    /// back, for clocks that differ, and 83 days ahead. Both together can't be more than
+    /// [`Policy::total_lifetime`].
+    #[must_use]
+    pub fn key_package_lifetime(mut self, back: u64, ahead: u64) -> Self {
+        (self.defaults.leaf.back, self.defaults.leaf.ahead) = (back, ahead);
+        self
+    }
+
+    /// Puts an extension into the leaf of every key package, such as [`Extension::application_id`].
+    /// Its type is among the client's capabilities then.
+    #[must_use]
+    pub fn leaf_extension(mut self, extension: Extension) -> Self {
+        self.defaults.leaf.extensions.set(extension);
+        self
+    }
+
+    /// What the application allows of all that RFC 9420 does.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Where random values of no meaning go (RFC 9420 section 13.5).
+    #[must_use]
+    pub fn grease(mut self, grease: Grease) -> Self {
+        self.grease = grease;
         self
     }
 
@@ -182,6 +217,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Registers an application-defined extension type: the client knows what to do with it, and
+    /// so it is among its capabilities. Without that, the client is in no group that has such an
+    /// extension; in leaves, KeyPackages and GroupInfos it is ignored.
+    #[must_use]
+    pub fn register_extension_type(mut self, extension_type: ExtensionType) -> Self {
+        self.context.extension_types.insert(extension_type.0);
+        self
+    }
+
     /// Registers an application-defined proposal type, whose body is one `opaque<V>`: without
     /// that, a message with such a proposal can't be read. It is among the client's capabilities.
     #[must_use]
@@ -202,55 +246,120 @@ impl ClientBuilder {
         self
     }
 
-    /// Makes a new client, with a fresh signature key unless it was given one.
+    /// Makes a new client.
     ///
     /// # Errors
-    /// [`Misuse::WrongStore`] if the store holds a client already; [`Misuse::WrongSigner`] if the
-    /// signature key is not for the suite; the suite is not supported;
+    /// [`Misuse::ClientExists`] if the store holds a client already; [`Misuse::WrongSigner`] if the
+    /// given key is of another suite; the suite is not supported;
     /// [`Refused::Credential`](crate::Refused::Credential) if the validator rejects one's own; the
     /// store or the generator failed.
     pub fn build(mut self) -> Result<Client, Error> {
-        let settings = self.settings(self.cipher_suite)?;
-        let signer = match self.signing_key.take() {
-            Some(key) if key.algorithm() == settings.suite.spec().signature.id => key,
-            Some(_) => return Err(Misuse::WrongSigner.into()),
-            None => SigningKey::generate(&settings.suite, &mut self.rng)?,
-        };
-        let key = signer.public_key();
-        let check = CredentialCheck::new(&self.credential, key, CredentialUse::Own);
-        self.validator.validate(&check)?;
-        let client = self.client(settings, signer);
-        let mut batch = Batch::default();
-        batch.preconditions.push(Precondition::Absent(client_key()));
-        client.inner.identity().put(&mut batch)?;
-        match client.inner.storage.apply(batch) {
-            Ok(_) => Ok(client),
-            Err(crate::storage::StorageError::Conflict) => Err(Misuse::WrongStore.into()),
-            Err(error) => Err(error.into()),
-        }
+        let (settings, signer) = self.make()?;
+        Ok(self.client(settings, signer))
     }
 
     /// Opens the client that the store holds.
     ///
     /// # Errors
-    /// [`Misuse::WrongStore`] if the store holds none, or one with another name;
+    /// [`Misuse::NoClient`] if the store holds none, [`Misuse::OtherClient`] if it is one with
+    /// another credential, [`Misuse::WrongSigner`] if another key is given than it has;
     /// [`Error::Damaged`]; the store failed.
     pub fn open(self) -> Result<Client, Error> {
-        let row = self.storage.read(&client_key())?.ok_or(Misuse::WrongStore)?;
+        let (settings, signer) = self.find()?.ok_or(Misuse::NoClient)?;
+        Ok(self.client(settings, signer))
+    }
+
+    /// Opens the client that the store holds, and makes one if it holds none.
+    ///
+    /// ```
+    /// use circlet::Client;
+    /// use circlet::storage::MemoryStorage;
+    ///
+    /// # fn main() -> Result<(), circlet::Error> {
+    /// let store = MemoryStorage::new();
+    /// let first = Client::builder("alice").storage(store.clone()).open_or_create()?;
+    /// let group = first.create_group()?;
+    /// let second = Client::builder("alice").storage(store).open_or_create()?;
+    /// assert_eq!(second.groups()?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Self::open`] and [`Self::build`].
+    pub fn open_or_create(mut self) -> Result<Client, Error> {
+        let (settings, signer) = match self.find()? {
+            Some(found) => found,
+            None => match self.make() {
+                // Somebody else was first.
+                Err(Error::Misuse(Misuse::ClientExists)) => self.find()?.ok_or(Misuse::NoClient)?,
+                made => made?,
+            },
+        };
+        Ok(self.client(settings, signer))
+    }
+
+    /// Writes a new client's row.
+    fn make(&mut self) -> Result<(Settings, SigningKey), Error> {
+        let settings = self.settings(self.cipher_suite)?;
+        let signer = self.own_key(&settings.suite)?;
+        let key = signer.public_key();
+        let check = CredentialCheck::new(&self.credential, key, CredentialUse::Own);
+        self.validator.validate(&check)?;
+        let identity = OwnIdentity {
+            cipher_suite: settings.suite.id(),
+            credential: self.credential.clone(),
+            signature_key: signer.private_key().clone(),
+        };
+        let mut batch = Batch::default();
+        batch.preconditions.push(Precondition::Absent(client_key()));
+        identity.put(&mut batch)?;
+        match self.storage.apply(batch) {
+            Ok(_) => Ok((settings, signer)),
+            Err(StorageError::Conflict) => Err(Misuse::ClientExists.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads the client's row, if there is one.
+    fn find(&self) -> Result<Option<(Settings, SigningKey)>, Error> {
+        let Some(row) = self.storage.read(&client_key())? else { return Ok(None) };
         let identity = OwnIdentity::read(&row.value, &self.context)?;
         if identity.credential != self.credential {
-            return Err(Misuse::WrongStore.into());
+            return Err(Misuse::OtherClient.into());
         }
         let settings = self.settings(identity.cipher_suite)?;
         let signer = SigningKey::from_private(&settings.suite, &identity.signature_key)?;
-        Ok(self.client(settings, signer))
+        match &self.signing_key {
+            Some(given) if given.public_key() != signer.public_key() => {
+                Err(Misuse::WrongSigner.into())
+            }
+            _ => Ok(Some((settings, signer))),
+        }
+    }
+
+    /// The key of a new client: the given one, as this suite's provider has it, or a fresh one.
+    fn own_key(&mut self, suite: &Suite) -> Result<SigningKey, Error> {
+        let Some(given) = &self.signing_key else {
+            return Ok(SigningKey::generate(suite, &mut self.rng)?);
+        };
+        let own = SigningKey::from_private(suite, given.private_key());
+        let own = own.map_err(|_| Misuse::WrongSigner)?;
+        match own.public_key() == given.public_key() {
+            true => Ok(own),
+            false => Err(Misuse::WrongSigner.into()),
+        }
     }
 
     fn settings(&self, cipher_suite: CipherSuite) -> Result<Settings, Error> {
         let provider = self.provider.clone();
         let provider = provider.unwrap_or_else(|| Arc::new(DefaultProvider::new()));
-        let context = Arc::new(self.context.clone());
-        Ok(Settings { context, ..Settings::new(Suite::new(provider, cipher_suite)?) })
+        Ok(Settings {
+            suite: Suite::new(provider, cipher_suite)?,
+            context: Arc::new(self.context.clone()),
+            policy: self.policy.clone(),
+            grease: self.grease,
+        })
     }
 
     fn client(self, settings: Settings, signer: SigningKey) -> Client {

@@ -41,6 +41,7 @@ pub struct PendingCommit {
     group: Group,
     message: Outgoing,
     ratchet_tree: Option<Vec<u8>>,
+    outcome: CommitOutcome,
 }
 
 /// A [`PendingCommit`] that adds somebody.
@@ -169,9 +170,9 @@ impl<'a> CommitBuilder<'a> {
         }
         let request = self.request;
         let inner = self.group.inner();
-        let Staged { message, ratchet_tree } =
+        let Staged { message, ratchet_tree, outcome } =
             inner.run(self.group.id(), |group, env| plan::stage(group, request.clone(), env))?;
-        Ok(PendingCommit { group: self.group.clone(), message, ratchet_tree })
+        Ok(PendingCommit { group: self.group.clone(), message, ratchet_tree, outcome })
     }
 }
 
@@ -187,6 +188,7 @@ impl PendingCommit {
                 staged.message().to_vec(),
             ),
             ratchet_tree: staged.ratchet_tree().map(<[u8]>::to_vec),
+            outcome: staged.outcome().clone(),
         }
     }
 
@@ -194,6 +196,12 @@ impl PendingCommit {
     #[must_use]
     pub fn message(&self) -> &Outgoing {
         &self.message
+    }
+
+    /// What it will have done when it is confirmed.
+    #[must_use]
+    pub fn outcome(&self) -> &CommitOutcome {
+        &self.outcome
     }
 
     /// The ratchet tree for the joiners, encoded as in its extension, if it is not in the Welcome.
@@ -234,6 +242,12 @@ impl PendingInvite {
     #[must_use]
     pub fn message(&self) -> &Outgoing {
         self.0.message()
+    }
+
+    /// As [`PendingCommit::outcome`].
+    #[must_use]
+    pub fn outcome(&self) -> &CommitOutcome {
+        self.0.outcome()
     }
 
     /// As [`PendingCommit::confirm`].

@@ -11,12 +11,14 @@ use crate::group::{
 };
 use crate::identity::{Credential, CredentialValidator, SigningKey};
 use crate::message::{GroupId, Welcome};
+use crate::mutation::off;
 use crate::rows::{
     Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, key_package_key, load_group,
     put_new_group, staged_message,
 };
 use crate::schedule::ResumptionPskUsage;
 use crate::storage::{Batch, Key, Precondition, Prefix, Storage, StorageError};
+use crate::tree::Extensions;
 
 use super::GroupOptions;
 use super::builder::Clock;
@@ -31,6 +33,24 @@ pub(super) struct Defaults {
     pub(super) padding: Padding,
     pub(super) send_despite_proposals: bool,
     pub(super) check_received_lifetimes: bool,
+    pub(super) leaf: LeafDefaults,
+}
+
+/// What the leaves of all key packages have.
+#[derive(Clone, Debug)]
+pub(super) struct LeafDefaults {
+    /// From how many seconds back …
+    pub(super) back: u64,
+    /// … to how many ahead a key package may be used.
+    pub(super) ahead: u64,
+    pub(super) extensions: Extensions,
+}
+
+impl Default for LeafDefaults {
+    /// An hour back, for clocks that differ, and 83 days ahead.
+    fn default() -> Self {
+        Self { back: 3600, ahead: 83 * 24 * 3600, extensions: Extensions::new() }
+    }
 }
 
 /// A client's parts, shared by its handles.
@@ -42,7 +62,7 @@ pub(super) struct Inner {
     pub(super) validator: Arc<dyn CredentialValidator>,
     rng: Mutex<Box<dyn Rng>>,
     pub(super) clock: Arc<dyn Clock>,
-    defaults: Defaults,
+    pub(super) defaults: Defaults,
     slots: Mutex<HashMap<GroupId, Arc<Mutex<Slot>>>>,
 }
 
@@ -323,10 +343,13 @@ impl Inner {
             }
         };
         let welcomer = opened.welcomer().ok_or(Error::Internal)?;
-        // The key package is used up in the same write, and only by one of those who try.
+        // V-10.0-01: the key package is used up in the same write, and only by one of those who
+        // try; one of last resort stays for the next.
         let mut batch = Batch::default();
         batch.preconditions.push(Precondition::At(key.clone(), row.revision));
-        batch.deletes.push(key);
+        if !keys.key_package.is_last_resort() && !off("V-10.0-01") {
+            batch.deletes.push(key);
+        }
         if let Some((ResumptionPskUsage::Reinit, old)) = opened.continued() {
             // No other group can take its place.
             batch.delete_prefixes.push(Kind::OldGroup.of_group(old.group_id()));

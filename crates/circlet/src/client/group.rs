@@ -78,6 +78,15 @@ impl Group {
         self.inner().look(&self.id, |group| Ok(group.state.members().collect()))
     }
 
+    /// The members whose leaf has this application_id (RFC 9420 section 5.3.3), by leaf. Nobody
+    /// vouches for it, and several may have the same: only the credential says who somebody is.
+    ///
+    /// # Errors
+    /// As for [`Self::epoch`].
+    pub fn members_with_application_id(&self, id: &[u8]) -> Result<Vec<Member>, Error> {
+        self.inner().look(&self.id, |group| Ok(group.state.members_with_application_id(id)))
+    }
+
     /// This client as a member.
     ///
     /// # Errors

@@ -33,14 +33,14 @@ pub use group::{Group, GroupOptions};
 pub use subgroup::{Continued, ReInitOptions};
 
 use crate::codec::Encode;
-use crate::crypto::Secret;
+use crate::crypto::{CipherSuite, Rng, Secret};
 use crate::error::{Error, Misuse, Unready};
-use crate::group::{JoinKeys, LeafTemplate};
-use crate::identity::Credential;
-use crate::message::{GroupId, MlsMessage, Welcome};
-use crate::rows::{Head, Kind, OwnIdentity, StoredKeyPackage, number_u64, psk_key, put};
-use crate::storage::{Batch, Prefix};
-use crate::tree::{Extensions, LeafNodeSource, Lifetime};
+use crate::group::{JoinKeys, LeafTemplate, Settings, best_cipher_suite};
+use crate::identity::{Credential, CredentialCheck, CredentialUse, Signer};
+use crate::message::{GroupId, KeyPackage, MlsMessage, Welcome};
+use crate::rows::{Head, Kind, StoredKeyPackage, number_u64, psk_key, put};
+use crate::storage::{Batch, Precondition, Prefix, StorageError};
+use crate::tree::{Capabilities, LeafNodeContent, LeafNodeSource, Lifetime};
 
 use driver::Inner;
 
@@ -80,6 +80,13 @@ impl Client {
         ClientBuilder::new(Credential::basic(name))
     }
 
+    /// Begins to make or open a client with any credential, such as an X.509 chain: its signature
+    /// key is then [`ClientBuilder::signing_key`], and a validator of the application's accepts it.
+    #[must_use]
+    pub fn builder_for(credential: Credential) -> ClientBuilder {
+        ClientBuilder::new(credential)
+    }
+
     /// Who this client is to others.
     #[must_use]
     pub fn credential(&self) -> &Credential {
@@ -90,9 +97,69 @@ impl Client {
     /// one use (RFC 9420 section 10): make one for each.
     ///
     /// # Errors
-    /// The store or the generator failed.
+    /// [`Refused::TotalLifetime`](crate::Refused::TotalLifetime) if the builder gives it a longer
+    /// one than its own policy allows; the store or the generator failed.
     pub fn key_package(&self) -> Result<Vec<u8>, Error> {
-        let keys = self.inner.join_keys()?;
+        self.publish(JoinKeys::generate)
+    }
+
+    /// A key package of last resort, an encoded MLSMessage: it is kept when it is used, for the
+    /// delivery service to hand out when no other is left (RFC 9420 section 16.8). Whoever gets
+    /// its private keys reads every Welcome that was made with it, and all those groups begin with
+    /// the same key in this client's leaf: after joining by it, call [`Group::update`] soon, and
+    /// make a new one now and then. [`Self::delete_expired_key_packages`] deletes it when its
+    /// lifetime is over.
+    ///
+    /// # Errors
+    /// As for [`Self::key_package`].
+    pub fn last_resort_key_package(&self) -> Result<Vec<u8>, Error> {
+        self.publish(JoinKeys::generate_last_resort)
+    }
+
+    /// Checks a key package that was downloaded, an encoded MLSMessage, before there is a group to
+    /// add its client to (RFC 9420 section 10.1): whether it is sound, signed, in time, and its
+    /// credential accepted. It may be of any cipher suite of this client's provider.
+    ///
+    /// # Errors
+    /// [`Misuse::NotKeyPackage`]; [`Error::Malformed`]; [`Error::Violation`];
+    /// [`Refused`](crate::Refused) if the validator or the policy rejects it; [`Error::Crypto`] if
+    /// the provider does not have its suite.
+    pub fn check_key_package(&self, message: impl AsRef<[u8]>) -> Result<KeyPackage, Error> {
+        let own = &self.inner.settings;
+        let MlsMessage::KeyPackage(key_package) = MlsMessage::read(message.as_ref(), &own.context)?
+        else {
+            return Err(Misuse::NotKeyPackage.into());
+        };
+        let suite = own.suite.sibling(key_package.cipher_suite)?;
+        let settings = Settings { suite, ..own.clone() };
+        settings.check_key_package(&key_package, Some(self.inner.clock.now()))?;
+        let LeafNodeContent { credential, signature_key, .. } = &*key_package.leaf_node;
+        let check = CredentialCheck::new(credential, signature_key, CredentialUse::Add);
+        self.inner.validator.validate(&check)?;
+        Ok(key_package)
+    }
+
+    /// The best cipher suite for a group of this client and those of these key packages, which are
+    /// checked ([`Self::check_key_package`]): the first of `preference` that all have; `None` if
+    /// there is none. RFC 9420 section 11 has it that the creator of a group asks.
+    ///
+    /// # Errors
+    /// As for [`Self::check_key_package`].
+    pub fn best_cipher_suite<T: AsRef<[u8]>>(
+        &self,
+        key_packages: impl IntoIterator<Item = T>,
+        preference: &[CipherSuite],
+    ) -> Result<Option<CipherSuite>, Error> {
+        let checked = key_packages.into_iter().map(|message| self.check_key_package(message));
+        let key_packages: Vec<KeyPackage> = checked.collect::<Result<_, _>>()?;
+        let own = self.inner.settings.suite.provider().suites();
+        let mut preference = preference.to_vec();
+        preference.retain(|suite| own.iter().any(|spec| spec.suite == *suite));
+        Ok(best_cipher_suite(&key_packages, &preference))
+    }
+
+    fn publish(&self, make: MakeKeys) -> Result<Vec<u8>, Error> {
+        let keys = self.inner.join_keys_with(make)?;
         let reference = keys.key_package.reference(&self.inner.settings.suite)?;
         let message = MlsMessage::KeyPackage(keys.key_package.clone()).to_bytes()?;
         let mut batch = Batch::default();
@@ -270,14 +337,21 @@ impl Client {
 
     /// Forgets an event that the application has taken over, or a message that the delivery
     /// service has: it will not come again. A staged Commit is acknowledged by confirming or
-    /// discarding it.
+    /// discarding it. Says whether there was something to forget.
     ///
     /// # Errors
     /// The store failed.
-    pub fn acknowledge(&self, id: &DeliveryId) -> Result<(), Error> {
-        let batch = Batch { deletes: vec![id.key()], ..Batch::default() };
-        self.inner.storage.apply(batch)?;
-        Ok(())
+    pub fn acknowledge(&self, id: &DeliveryId) -> Result<bool, Error> {
+        let key = id.key();
+        let Some(row) = self.inner.storage.read(&key)? else { return Ok(false) };
+        let preconditions = vec![Precondition::At(key.clone(), row.revision)];
+        let batch = Batch { preconditions, deletes: vec![key], ..Batch::default() };
+        match self.inner.storage.apply(batch) {
+            Ok(_) => Ok(true),
+            // Somebody else was first.
+            Err(StorageError::Conflict) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn handle(&self, id: GroupId) -> Group {
@@ -302,31 +376,41 @@ impl fmt::Debug for Client {
 }
 
 impl Inner {
-    /// A key package of this client, not stored yet.
+    /// A key package of this client for one use, not stored yet.
     fn join_keys(&self) -> Result<JoinKeys, Error> {
-        let now = self.clock.now();
-        let template = LeafTemplate {
-            credential: self.credential.clone(),
-            capabilities: LeafTemplate::capabilities(&self.settings),
-            lifetime: Lifetime {
-                not_before: now.saturating_sub(LIFETIME_BACK),
-                not_after: now.saturating_add(LIFETIME_AHEAD),
-            },
-            extensions: Extensions::new(),
-        };
-        JoinKeys::generate(&self.settings, template, &self.signer, &mut self.rng())
+        self.join_keys_with(JoinKeys::generate)
     }
 
-    fn identity(&self) -> OwnIdentity {
-        OwnIdentity {
-            cipher_suite: self.settings.suite.id(),
+    fn join_keys_with(&self, make: MakeKeys) -> Result<JoinKeys, Error> {
+        let now = self.clock.now();
+        let leaf = &self.defaults.leaf;
+        let template = LeafTemplate {
             credential: self.credential.clone(),
-            signature_key: self.signer.private_key().clone(),
+            capabilities: self.capabilities(),
+            lifetime: Lifetime {
+                // V-7.2-10: clocks differ.
+                not_before: now.saturating_sub(leaf.back),
+                not_after: now.saturating_add(leaf.ahead),
+            },
+            extensions: leaf.extensions.clone(),
+        };
+        make(&self.settings, template, &self.signer, &mut self.rng())
+    }
+
+    /// V-13.0-03 and V-7.2-04: what the provider, the validator and the application support, and
+    /// what is in the client's own leaf.
+    fn capabilities(&self) -> Capabilities {
+        let mut credential_types = self.validator.credential_types();
+        credential_types.push(self.credential.credential_type());
+        let mut capabilities = LeafTemplate::capabilities_with(&self.settings, &credential_types);
+        for extension in self.defaults.leaf.extensions.iter() {
+            if !capabilities.has_extension(extension.extension_type) {
+                capabilities.extensions.push(extension.extension_type);
+            }
         }
+        capabilities
     }
 }
 
-/// A key package is valid from an hour back, for clocks that differ, …
-const LIFETIME_BACK: u64 = 3600;
-/// … until 83 days ahead, in seconds.
-const LIFETIME_AHEAD: u64 = 83 * 24 * 3600;
+/// How a key package is made: for one use, or of last resort.
+type MakeKeys = fn(&Settings, LeafTemplate, &dyn Signer, &mut dyn Rng) -> Result<JoinKeys, Error>;

@@ -177,6 +177,7 @@ fn ensure_argument(
 pub(super) struct Staged {
     pub(super) message: Outgoing,
     pub(super) ratchet_tree: Option<Vec<u8>>,
+    pub(super) outcome: CommitOutcome,
 }
 
 pub(super) fn stage(
@@ -207,6 +208,7 @@ pub(super) fn stage(
             staged.message().to_vec(),
         ),
         ratchet_tree: staged.ratchet_tree().map(<[u8]>::to_vec),
+        outcome: staged.outcome().clone(),
     };
     Ok(draft.finish(Some(step), StagedChange::Set(Box::new(staged)), outcome))
 }

@@ -82,8 +82,8 @@ impl Default for CustomProposal {
     }
 }
 
-/// What a [`Reader`](super::Reader) must know beside the bytes: the limits, and the proposal and
-/// credential types that the application registered.
+/// What a [`Reader`](super::Reader) must know beside the bytes: the limits, and the extension,
+/// proposal and credential types that the application registered.
 ///
 /// Bodies of proposals and credentials have no length on the wire. A registered type's body is
 /// one `opaque<V>`; a type that is neither the RFC's nor registered can't be read.
@@ -91,6 +91,9 @@ impl Default for CustomProposal {
 pub struct DecodeContext {
     /// The bounds.
     pub limits: Limits,
+    /// Application-defined extension types. Any extension can be read: these are the ones that the
+    /// application knows what to do with, and so are among its client's capabilities.
+    pub extension_types: BTreeSet<u16>,
     /// Application-defined proposal types whose body is `opaque<V>`.
     pub proposal_types: BTreeMap<u16, CustomProposal>,
     /// Application-defined credential types whose body is `opaque<V>`.

@@ -51,6 +51,14 @@ impl Suite {
         Ok(Self { provider, spec })
     }
 
+    /// Another suite of the same provider.
+    ///
+    /// # Errors
+    /// [`CryptoError::UnsupportedCipherSuite`].
+    pub fn sibling(&self, suite: CipherSuite) -> Result<Self, CryptoError> {
+        Self::new(Arc::clone(&self.provider), suite)
+    }
+
     /// The code point.
     #[must_use]
     pub fn id(&self) -> CipherSuite {

@@ -5,7 +5,7 @@ use crate::identity::CredentialUse;
 use crate::message::{KeyPackage, Proposal, ReInit, Sender};
 use crate::rules::leaf::{
     Requirements, check_key_package, check_leaf, check_membership, ensure_group_context_extensions,
-    ensure_lifetime, ensure_members_meet, ensure_update_leaf,
+    ensure_lifetime, ensure_members_meet, ensure_update_leaf, tolerate_the_tree_before,
 };
 use crate::rules::proposals::Resolved;
 use crate::rules::{Violation, ensure};
@@ -136,6 +136,8 @@ impl GroupState {
         now: Option<u64>,
     ) -> Result<(), Error> {
         check_key_package(key_package, applied.requirements(&self.settings))?;
+        self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
+        tolerate_the_tree_before(&self.epoch.tree, &key_package.leaf_node)?;
         if let Some(now) = now {
             ensure_lifetime(&key_package.leaf_node, now)?;
         }

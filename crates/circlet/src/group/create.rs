@@ -1,128 +1,22 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::codec::Encode;
-use crate::crypto::{CryptoError, Digest, HpkePrivateKey, Rng, RngError};
+use crate::crypto::{CryptoError, Digest, Rng};
 use crate::error::{Error, Misuse, Refused};
-use crate::identity::{Credential, CredentialType, Signer};
-use crate::message::{GroupContext, GroupId, KeyPackage, KeyPackageContent};
+use crate::message::{GroupContext, GroupId};
+use crate::mutation::off;
 use crate::rules::leaf::{Requirements, check_key_package, ensure_group_context_extensions};
 use crate::schedule::{EpochSecret, SecretTree, SkippedKeys, interim_transcript_hash};
-use crate::tree::{
-    Capabilities, Extensions, LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition,
-    Lifetime, MLS10, RatchetTree, grease_capabilities, grease_extension, mirror,
-};
+use crate::tree::{Extensions, LeafIndex, RatchetTree};
 
 use super::past::FormerMembers;
 use super::pending::ProposalCache;
-use super::{EpochState, Grease, GroupState, Settings, Status};
-
-/// What a new leaf says of its member.
-#[derive(Clone, Debug)]
-pub struct LeafTemplate {
-    /// Who it is.
-    pub credential: Credential,
-    /// What its client supports.
-    pub capabilities: Capabilities,
-    /// When its key package may be used.
-    pub lifetime: Lifetime,
-    /// Extensions of the leaf.
-    pub extensions: Extensions,
-}
-
-/// A key package with its private keys: what it takes to join or to create a group (RFC 9420
-/// section 10).
-#[derive(Clone, Debug)]
-pub struct JoinKeys {
-    /// What is published.
-    pub key_package: KeyPackage,
-    /// Decrypts the Welcome.
-    pub init_key: HpkePrivateKey,
-    /// Belongs to the leaf.
-    pub leaf_key: HpkePrivateKey,
-}
-
-impl LeafTemplate {
-    /// The capabilities of a client that takes basic credentials, in every suite of its provider.
-    #[must_use]
-    pub fn capabilities(settings: &Settings) -> Capabilities {
-        let suites = settings.suite.provider().suites();
-        let credentials = settings.context.credential_types.iter().copied().map(CredentialType);
-        let proposals = settings.context.proposal_types.keys().copied();
-        Capabilities {
-            versions: vec![MLS10],
-            cipher_suites: suites.iter().map(|spec| spec.suite).collect(),
-            extensions: Vec::new(),
-            proposals: proposals.map(crate::tree::ProposalType).collect(),
-            credentials: [CredentialType::BASIC].into_iter().chain(credentials).collect(),
-        }
-    }
-
-    /// V-7.2-08, V-13.5-01 and V-13.5-02: with random values of no meaning, as the settings say.
-    pub(super) fn greased(
-        mut self,
-        settings: &Settings,
-        rng: &mut dyn Rng,
-    ) -> Result<Self, RngError> {
-        if settings.grease == Grease::None {
-            return Ok(self);
-        }
-        grease_capabilities(&mut self.capabilities, rng)?;
-        let room = self.extensions.len() < settings.limits().extensions;
-        if settings.grease == Grease::Everywhere && room {
-            let extension = grease_extension(rng)?;
-            mirror(&extension, &mut self.capabilities, rng)?;
-            self.extensions.set(extension);
-        }
-        Ok(self)
-    }
-}
-
-impl JoinKeys {
-    /// Makes a key package.
-    ///
-    /// # Errors
-    /// The generator or the signer failed.
-    pub fn generate(
-        settings: &Settings,
-        template: LeafTemplate,
-        signer: &dyn Signer,
-        rng: &mut dyn Rng,
-    ) -> Result<Self, Error> {
-        let suite = &settings.suite;
-        let mut template = template.greased(settings, rng)?;
-        let mut extensions = Extensions::new();
-        // V-10.0-09.
-        if settings.grease == Grease::Everywhere {
-            let extension = grease_extension(rng)?;
-            mirror(&extension, &mut template.capabilities, rng)?;
-            extensions.set(extension);
-        }
-        let init_keys = suite.generate_key_pair(rng)?;
-        let leaf_keys = suite.generate_key_pair(rng)?;
-        let content = LeafNodeContent {
-            encryption_key: leaf_keys.public,
-            signature_key: signer.public_key().clone(),
-            credential: template.credential,
-            capabilities: template.capabilities,
-            source: LeafNodeSource::KeyPackage(template.lifetime),
-            extensions: template.extensions,
-        };
-        // The leaf of a KeyPackage is signed for no place.
-        let nowhere = LeafPosition { group_id: &[], leaf_index: LeafIndex(0) };
-        let content = KeyPackageContent {
-            cipher_suite: suite.id(),
-            init_key: init_keys.public,
-            leaf_node: LeafNode::sign(content, nowhere, signer)?,
-            extensions,
-        };
-        let key_package = KeyPackage::sign(content, signer)?;
-        Ok(Self { key_package, init_key: init_keys.private, leaf_key: leaf_keys.private })
-    }
-}
+use super::{EpochState, GroupState, JoinKeys, Settings, Status};
 
 impl GroupState {
     /// Creates a group with one member: this client, whose leaf comes from a key package of its
-    /// own (section 11). The epoch secret is random.
+    /// own (section 11). The epoch secret is random. Whether the cipher suite is the best that all
+    /// who will be added support, [`best_cipher_suite`](super::best_cipher_suite) says before.
     ///
     /// # Errors
     /// [`Error::Violation`] if the leaf does not meet the group's own extensions;
@@ -148,7 +42,10 @@ impl GroupState {
         let required = extensions.required_capabilities(&settings.context)?;
         let requirements =
             Requirements { suite, extensions: &extensions, required: required.as_ref() };
-        check_key_package(&keys.key_package, requirements)?;
+        // V-11.0-05: the creator is held against its own demands.
+        if !off("V-11.0-05") {
+            check_key_package(&keys.key_package, requirements)?;
+        }
 
         let tree = RatchetTree::new(keys.key_package.leaf_node.clone());
         let context = GroupContext {

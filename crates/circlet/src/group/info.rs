@@ -3,9 +3,10 @@ use crate::crypto::{HpkePublicKey, Mac, Rng};
 use crate::error::Error;
 use crate::identity::Signer;
 use crate::message::{GroupContext, GroupInfo, MlsMessage};
+use crate::mutation::off;
 use crate::tree::{Extension, ExtensionType, Extensions, LeafIndex, RatchetTree, grease_extension};
 
-use super::{Grease, GroupState};
+use super::{Grease, GroupState, Member};
 
 /// What a GroupInfo has beside the group's context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,20 @@ impl GroupState {
         Ok(MlsMessage::GroupInfo(group_info))
     }
 
+    /// The members whose leaf has this application_id (section 5.3.3), by leaf. It is whatever a
+    /// member wrote there, and nobody vouches for it: several may have the same, and only the
+    /// credential says who somebody is.
+    #[must_use]
+    pub fn members_with_application_id(&self, id: &[u8]) -> Vec<Member> {
+        // V-5.3-07. An id that is too long to encode is nobody's.
+        let Ok(sought) = Extension::application_id(id) else { return Vec::new() };
+        let tree = &self.epoch.tree;
+        let found = tree.members().filter(|(_, leaf)| {
+            leaf.extensions.find(sought.extension_type) == Some(sought.data.as_slice())
+        });
+        found.filter_map(|(leaf_index, _)| self.member(leaf_index)).collect()
+    }
+
     /// The ratchet tree, encoded as in its extension (section 12.4.3.3).
     ///
     /// # Errors
@@ -81,7 +96,7 @@ pub(super) fn sign_group_info(
         extensions.set(Extension { extension_type: ExtensionType::EXTERNAL_PUB, data });
     }
     // V-12.4.3-01 and V-13.5-01.
-    if grease == Grease::Everywhere {
+    if grease == Grease::Everywhere && !off("V-12.4.3-01") && !off("V-13.5-01") {
         extensions.set(grease_extension(rng)?);
     }
     Ok(GroupInfo::sign(context.clone(), extensions, confirmation_tag, own_leaf, signer)?)

@@ -9,7 +9,7 @@ use crate::rules::Violation;
 use crate::rules::ensure;
 use crate::rules::leaf::{
     Requirements, check_leaf, check_membership, ensure_group_context_extensions,
-    ensure_group_info_extensions,
+    ensure_group_info_extensions, ensure_joiner_supports,
 };
 use crate::rules::proposals::ensure_psk_nonce;
 use crate::rules::tree::{check_parent_keys, check_tree};
@@ -62,6 +62,7 @@ impl OpenedWelcome {
         if let Some(continued) = &continued {
             continued.check(&group_info.group_context)?;
         }
+        ensure_joiner_supports(&keys.key_package.leaf_node, &group_info.group_context.extensions)?;
         check_members(&settings, &group_info, &tree)?;
         let own_leaf = find_own_leaf(&tree, keys)?;
         let private_keys = derive_keys(&suite, &tree, &group_info, own_leaf, keys, &secrets)?;

@@ -219,7 +219,10 @@ impl GroupState {
         let extensions = Extensions::new();
         let requirements = Requirements { suite, extensions: &extensions, required: None };
         match (proposal, sender) {
-            (Proposal::Add(key_package), _) => check_key_package(key_package, requirements)?,
+            (Proposal::Add(key_package), _) => {
+                check_key_package(key_package, requirements)?;
+                self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
+            }
             (Proposal::Update(leaf), Sender::Member(sender)) => {
                 let old = self.epoch.tree.leaf(sender).ok_or(Violation::ExternalUpdate)?;
                 ensure_update_leaf(leaf, old)?;

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use crate::codec::{DecodeContext, Limits};
 use crate::crypto::Suite;
 use crate::error::Refused;
-use crate::tree::Extensions;
+use crate::mutation::off;
+use crate::tree::{Extensions, LeafNode, LeafNodeSource};
 
 /// What a group is computed with: its cipher suite, the limits, the registered types and the
 /// application's policy. Cheap to clone.
@@ -24,7 +25,8 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// The greatest total lifetime in seconds of a key package that is added (section 7.2).
-    /// Default a year of 365 days.
+    /// Default a year of 365 days. A Commit that adds one with a longer lifetime is refused: a
+    /// member that allows less than the others is left behind by it.
     pub total_lifetime: u64,
     /// Whether somebody may join by an external Commit (section 12.4.3.2). Default true: the
     /// validator judges who it is, and members decide who gets a GroupInfo.
@@ -88,6 +90,20 @@ impl Settings {
         match actual <= limit {
             true => Ok(bytes),
             false => Err(Refused::MessageTooLong { limit, actual }),
+        }
+    }
+
+    /// V-7.2-09: a leaf that is added lives for no longer than the policy allows. Those that are in
+    /// a tree already were accepted by who was a member then.
+    pub(super) fn ensure_total_lifetime(&self, leaf: &LeafNode) -> Result<(), Refused> {
+        let limit = self.policy.total_lifetime;
+        match &leaf.source {
+            LeafNodeSource::KeyPackage(lifetime)
+                if lifetime.total() > limit && !off("V-7.2-09") =>
+            {
+                Err(Refused::TotalLifetime(limit))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-use super::Credential;
+use super::{Credential, CredentialType};
 use crate::crypto::SignaturePublicKey;
 
 /// The application does not accept a credential.
@@ -79,6 +79,13 @@ pub trait CredentialValidator: Send + Sync {
     /// three credentials of which two pairs match, all match.
     fn is_same_member(&self, old: &Credential, new: &Credential) -> bool {
         old == new
+    }
+
+    /// The types of credentials that it can judge, beside those that are registered: the client
+    /// lists them among its capabilities, so that nobody with another type is in its groups (RFC
+    /// 9420 sections 5.3 and 7.2). Default: basic ones.
+    fn credential_types(&self) -> Vec<CredentialType> {
+        vec![CredentialType::BASIC]
     }
 }
 

@@ -4,7 +4,7 @@ use super::group_context::read_version;
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 use crate::crypto::{CipherSuite, CryptoError, HashReference, HpkePublicKey, Signature, Suite};
 use crate::identity::{Signer, SignerError, sign_with_label};
-use crate::tree::{Extensions, LeafNode, MLS10};
+use crate::tree::{ExtensionType, Extensions, LeafNode, MLS10};
 
 /// What a client publishes so that others can add it to groups (RFC 9420 section 10). It keeps
 /// the bytes that it was read from or signed as. Cheap to clone.
@@ -80,6 +80,13 @@ impl KeyPackage {
     /// The provider failed.
     pub fn reference(&self, suite: &Suite) -> Result<HashReference, CryptoError> {
         suite.reference("MLS 1.0 KeyPackage Reference", &self.0.encoded)
+    }
+
+    /// Whether its client keeps it when it is used, so that it can be used again (RFC 9420 section
+    /// 16.8): what a delivery service hands out when a client has no other left.
+    #[must_use]
+    pub fn is_last_resort(&self) -> bool {
+        self.extensions.find(ExtensionType::LAST_RESORT).is_some()
     }
 
     /// The encoding, without the frame of an MLSMessage.

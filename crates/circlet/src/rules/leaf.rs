@@ -1,13 +1,15 @@
 //! Leaves and KeyPackages (RFC 9420 sections 7.3 and 10.1).
 
 use super::tree::{check_encryption_keys, check_signature_keys};
-use super::{Violation, ensure};
+use super::{Violation, ensure, ensure_row};
 use crate::codec::{Decode, DecodeContext};
 use crate::crypto::Suite;
+use crate::identity::CredentialType;
 use crate::message::KeyPackage;
+use crate::mutation::off;
 use crate::tree::{
-    CapabilitySet, Extension, ExtensionType, Extensions, LeafNode, LeafNodeSource, LeafPosition,
-    MLS10, RatchetTree, RequiredCapabilities,
+    Capabilities, CapabilitySet, Extension, ExtensionType, Extensions, LeafNode, LeafNodeSource,
+    LeafPosition, MLS10, ProposalType, RatchetTree, RequiredCapabilities, is_grease,
 };
 
 /// What a group demands of each leaf: its suite and its extensions after the Commit.
@@ -16,6 +18,24 @@ pub(crate) struct Requirements<'a> {
     pub(crate) suite: &'a Suite,
     pub(crate) extensions: &'a Extensions,
     pub(crate) required: Option<&'a RequiredCapabilities>,
+}
+
+/// A rule that more than one row of the conformance table states.
+fn ensure_rows<const N: usize>(
+    rows: [&'static str; N],
+    holds: bool,
+    violation: Violation,
+) -> Result<(), Violation> {
+    ensure(holds || rows.into_iter().any(off), violation)
+}
+
+/// A row that demands tolerance: nothing is refused, but where the row is switched off.
+fn tolerate(
+    row: &'static str,
+    unusual: impl FnOnce() -> bool,
+    violation: Violation,
+) -> Result<(), Violation> {
+    if off(row) && unusual() { Err(violation) } else { Ok(()) }
 }
 
 /// Everything about a leaf that can be said without the other leaves (section 7.3); its source
@@ -34,29 +54,37 @@ pub(crate) fn check_leaf(
     ensure_extensions_are_in_capabilities(leaf, &capabilities)?;
     ensure_extension_places(&leaf.extensions, LEAF)?;
     ensure_required_capabilities(&capabilities, requirements.required)?;
-    ensure_group_extensions_are_supported(&capabilities, requirements.extensions)
+    ensure_group_extensions_are_supported(&capabilities, requirements.extensions)?;
+    tolerate_listed_defaults(&leaf.capabilities)?;
+    tolerate_unknown_capabilities(&leaf.capabilities)
 }
 
-/// V-5.1.1-01 and V-5.1.1-02: public keys are encoded as the suite's algorithms demand.
+/// V-5.1.1-01, V-5.1.1-02 and V-10.0-03: public keys are encoded as the suite's algorithms demand.
 fn ensure_keys_are_of_the_suite(leaf: &LeafNode, suite: &Suite) -> Result<(), Violation> {
-    suite.check_public_key(&leaf.encryption_key).map_err(|_| Violation::InvalidHpkeKey)?;
-    suite.check_signature_key(&leaf.signature_key).map_err(|_| Violation::InvalidSignatureKey)
+    let valid = suite.check_public_key(&leaf.encryption_key).is_ok();
+    ensure_rows(["V-10.0-03"], valid, Violation::InvalidHpkeKey)?;
+    let valid = suite.check_signature_key(&leaf.signature_key).is_ok();
+    ensure_rows(["V-10.0-03"], valid, Violation::InvalidSignatureKey)
 }
 
-/// V-7.3-02: the signature is valid, for the group and place where the source binds them.
+/// V-7.3-02, V-7.2-11, V-7.2-12 and V-7.3-16: the signature is valid, for the group and place
+/// where the source binds them and for none where it does not.
 fn ensure_leaf_signature(
     leaf: &LeafNode,
     suite: &Suite,
     position: LeafPosition<'_>,
 ) -> Result<(), Violation> {
-    leaf.verify_signature(suite, position).map_err(|_| Violation::LeafSignature)
+    let valid = leaf.verify_signature(suite, position).is_ok();
+    let rows = match leaf.source {
+        LeafNodeSource::KeyPackage(_) => ["V-7.2-12", "V-7.3-16"],
+        LeafNodeSource::Update | LeafNodeSource::Commit(_) => ["V-7.2-12", "V-7.2-11"],
+    };
+    ensure_rows(rows, valid, Violation::LeafSignature)
 }
 
 /// V-7.2-06: the member supports the group's version and cipher suite.
 fn ensure_suite_is_in_capabilities(leaf: &LeafNode, suite: &Suite) -> Result<(), Violation> {
-    let capabilities = &leaf.capabilities;
-    let listed =
-        capabilities.versions.contains(&MLS10) && capabilities.cipher_suites.contains(&suite.id());
+    let listed = leaf.capabilities.has_version(MLS10) && leaf.capabilities.has_suite(suite.id());
     ensure(listed, Violation::CipherSuiteNotInCapabilities)
 }
 
@@ -66,25 +94,44 @@ fn ensure_credential_is_in_capabilities(leaf: &LeafNode) -> Result<(), Violation
     ensure(listed, Violation::CredentialNotInCapabilities)
 }
 
-/// V-7.3-09: every extension of the leaf is one that the member supports.
+/// V-7.3-09, V-7.2-04 and V-10.0-07: every extension of the leaf is one that the member supports.
 fn ensure_extensions_are_in_capabilities(
     leaf: &LeafNode,
     capabilities: &CapabilitySet,
 ) -> Result<(), Violation> {
     let supported = |extension: &Extension| capabilities.has_extension(extension.extension_type);
-    ensure(leaf.extensions.iter().all(supported), Violation::LeafExtensionNotInCapabilities)
+    let listed = leaf.extensions.iter().all(supported);
+    let violation = Violation::LeafExtensionNotInCapabilities;
+    ensure_rows(["V-7.2-04", "V-10.0-07"], listed, violation)
 }
 
-/// V-7.3-03 and V-7.3-04: the member supports what the group requires; default types always.
+/// V-7.3-03 and V-11.1-01: the member supports what the group requires.
 fn ensure_required_capabilities(
     capabilities: &CapabilitySet,
     required: Option<&RequiredCapabilities>,
 ) -> Result<(), Violation> {
     let Some(required) = required else { return Ok(()) };
-    let met = required.extension_types.iter().all(|kind| capabilities.has_extension(*kind))
-        && required.proposal_types.iter().all(|kind| capabilities.has_proposal(*kind))
-        && required.credential_types.iter().all(|kind| capabilities.has_credential(*kind));
-    ensure(met, Violation::RequiredCapabilities)
+    let extension = |kind: &ExtensionType| {
+        is_supported(kind.0, kind.is_default(), || capabilities.lists_extension(*kind))
+    };
+    let proposal = |kind: &ProposalType| {
+        is_supported(kind.0, kind.is_default(), || capabilities.lists_proposal(*kind))
+    };
+    let credential =
+        |kind: &CredentialType| is_supported(kind.0, false, || capabilities.has_credential(*kind));
+    let met = required.extension_types.iter().all(extension)
+        && required.proposal_types.iter().all(proposal)
+        && required.credential_types.iter().all(credential);
+    ensure_rows(["V-11.1-01"], met, Violation::RequiredCapabilities)
+}
+
+/// V-7.3-04: whether a required type is supported: a default one always, another one where it is
+/// `listed`. V-13.5-05: what means nothing, though everybody lists it, is supported by nobody.
+fn is_supported(value: u16, default: bool, listed: impl FnOnce() -> bool) -> bool {
+    if is_grease(value) && !off("V-13.5-05") {
+        return false;
+    }
+    default && !off("V-7.3-04") || listed()
 }
 
 /// V-13.0-07: the member supports every extension of the group.
@@ -93,47 +140,103 @@ fn ensure_group_extensions_are_supported(
     extensions: &Extensions,
 ) -> Result<(), Violation> {
     let supported = |extension: &Extension| capabilities.has_extension(extension.extension_type);
-    ensure(extensions.iter().all(supported), Violation::GroupContextExtensionSupport)
+    let all = extensions.iter().all(supported);
+    ensure_row("V-13.0-07", all, Violation::GroupContextExtensionSupport)
 }
 
-/// V-10.1-01 to V-10.1-04: the KeyPackage by itself; its leaf is checked by [`check_leaf`].
+/// V-7.2-02: a default type that is listed is a fault of the sender's that harms nobody.
+fn tolerate_listed_defaults(capabilities: &Capabilities) -> Result<(), Violation> {
+    let listed = || {
+        capabilities.extensions.iter().any(|kind| kind.is_default())
+            || capabilities.proposals.iter().any(|kind| kind.is_default())
+    };
+    tolerate("V-7.2-02", listed, Violation::RequiredCapabilities)
+}
+
+/// V-7.2-07, V-13.0-04 and V-13.5-04: values that are not known are like any other that is not
+/// needed, those that mean nothing among them.
+fn tolerate_unknown_capabilities(capabilities: &Capabilities) -> Result<(), Violation> {
+    let unknown = || {
+        capabilities.versions.iter().any(|version| *version != MLS10)
+            || capabilities.cipher_suites.iter().any(|suite| !(1..=7).contains(&suite.0))
+            || capabilities.extensions.iter().any(|kind| !kind.is_default())
+            || capabilities.proposals.iter().any(|kind| !kind.is_default())
+            || capabilities.credentials.iter().any(|kind| !(1..=2).contains(&kind.0))
+    };
+    for row in ["V-7.2-07", "V-13.0-04"] {
+        tolerate(row, unknown, Violation::RequiredCapabilities)?;
+    }
+    let grease = || capabilities.cipher_suites.iter().any(|suite| is_grease(suite.0));
+    tolerate("V-13.5-04", grease, Violation::RequiredCapabilities)
+}
+
+/// V-10.1-01 to V-10.1-06: a KeyPackage, by whoever downloads it and by whoever receives it in an
+/// Add.
 pub(crate) fn check_key_package(
     key_package: &KeyPackage,
     requirements: Requirements<'_>,
 ) -> Result<(), Violation> {
+    if off("V-10.1-05") {
+        return Ok(());
+    }
     let suite = requirements.suite;
-    ensure(key_package.cipher_suite == suite.id(), Violation::KeyPackageSuite)?;
     let leaf = &key_package.leaf_node;
+    ensure(key_package.cipher_suite == suite.id(), Violation::KeyPackageSuite)?;
     ensure(key_package.init_key != leaf.encryption_key, Violation::KeyPackageInitKey)?;
-    suite.check_public_key(&key_package.init_key).map_err(|_| Violation::InvalidHpkeKey)?;
-    key_package.verify_signature(suite).map_err(|_| Violation::KeyPackageSignature)?;
+    ensure_init_key_is_of_the_suite(key_package, suite)?;
+    ensure_key_package_signature(key_package, suite)?;
     ensure_key_package_source(leaf)?;
+    ensure_lifetime_order(leaf)?;
     ensure_extension_places(&key_package.extensions, KEY_PACKAGE)?;
+    tolerate_unknown_extensions("V-10.0-08", &key_package.extensions)?;
+    if off("V-10.1-02") {
+        return Ok(());
+    }
     // A KeyPackage's leaf is signed for no place, so that any will do.
     let nowhere = LeafPosition { group_id: &[], leaf_index: crate::tree::LeafIndex(0) };
     check_leaf(leaf, nowhere, requirements)
 }
 
-/// V-7.3-10: the leaf of a KeyPackage says that it is.
+/// V-10.0-02 and V-5.1.1-01: the init key is one of the suite's KEM.
+fn ensure_init_key_is_of_the_suite(
+    key_package: &KeyPackage,
+    suite: &Suite,
+) -> Result<(), Violation> {
+    let valid = suite.check_public_key(&key_package.init_key).is_ok();
+    ensure_rows(["V-10.0-02"], valid, Violation::InvalidHpkeKey)
+}
+
+/// V-10.1-03 and V-10.0-04: the KeyPackage is signed with its leaf's key.
+fn ensure_key_package_signature(key_package: &KeyPackage, suite: &Suite) -> Result<(), Violation> {
+    let valid = key_package.verify_signature(suite).is_ok();
+    ensure_rows(["V-10.0-04"], valid, Violation::KeyPackageSignature)
+}
+
+/// V-7.3-10 and V-10.0-06: the leaf of a KeyPackage says that it is.
 fn ensure_key_package_source(leaf: &LeafNode) -> Result<(), Violation> {
-    let LeafNodeSource::KeyPackage(lifetime) = &leaf.source else {
-        return Err(Violation::KeyPackageLeafSource);
-    };
-    ensure(lifetime.not_before <= lifetime.not_after, Violation::LifetimeInverted)
+    let of_key_package = matches!(leaf.source, LeafNodeSource::KeyPackage(_));
+    ensure_rows(["V-10.0-06"], of_key_package, Violation::KeyPackageLeafSource)
+}
+
+/// V-7.2-09: a lifetime does not end before it begins. How long it may be, the policy says.
+fn ensure_lifetime_order(leaf: &LeafNode) -> Result<(), Violation> {
+    let inverted = matches!(&leaf.source, LeafNodeSource::KeyPackage(lifetime)
+        if lifetime.not_before > lifetime.not_after);
+    ensure(!inverted, Violation::LifetimeInverted)
 }
 
 /// V-7.3-07 and V-7.3-08: the KeyPackage may be used at `now`, in seconds since the Unix epoch.
 pub(crate) fn ensure_lifetime(leaf: &LeafNode, now: u64) -> Result<(), Violation> {
-    match leaf.source {
-        LeafNodeSource::KeyPackage(lifetime) if !lifetime.contains(now) => Err(Violation::Lifetime),
-        _ => Ok(()),
-    }
+    let over = matches!(leaf.source, LeafNodeSource::KeyPackage(lifetime)
+        if !lifetime.contains(now));
+    ensure_rows(["V-7.3-07"], !over, Violation::Lifetime)
 }
 
 /// V-7.3-11: an Update's leaf says that it is one, and brings a new encryption key.
 pub(crate) fn ensure_update_leaf(new: &LeafNode, old: &LeafNode) -> Result<(), Violation> {
     ensure(new.source == LeafNodeSource::Update, Violation::UpdateLeafSource)?;
-    ensure(new.encryption_key != old.encryption_key, Violation::UpdateKeepsEncryptionKey)
+    let renewed = new.encryption_key != old.encryption_key;
+    ensure_rows(["V-7.3-11"], renewed, Violation::UpdateKeepsEncryptionKey)
 }
 
 /// V-7.3-12: a path's leaf says that it is one.
@@ -156,49 +259,87 @@ pub(crate) fn check_membership<'a>(
     Ok(())
 }
 
-/// V-7.3-05 and V-7.3-06: the leaf's credential type is supported by every member, and the leaf
+/// V-7.3-06 and V-7.3-14: a new leaf is held against those that are there after the Commit, not
+/// against the tree before it: who leaves by the same Commit no longer counts.
+pub(crate) fn tolerate_the_tree_before(
+    before: &RatchetTree,
+    new: &LeafNode,
+) -> Result<(), Violation> {
+    let kind = new.credential.credential_type();
+    let unsupported = || before.credential_support(kind) != before.member_count();
+    tolerate("V-7.3-06", unsupported, Violation::CredentialNotSupported)?;
+    let held = || before.signature_key_owner(&new.signature_key).is_some();
+    tolerate("V-7.3-14", held, Violation::DuplicateSignatureKey)
+}
+
+/// V-7.3-05 and V-13.0-02: the leaf's credential type is supported by every member, and the leaf
 /// supports every member's.
 fn ensure_credentials_are_supported(
     tree: &RatchetTree,
     leaf: &LeafNode,
-    in_use: &[crate::identity::CredentialType],
+    in_use: &[CredentialType],
 ) -> Result<(), Violation> {
     let by_all = tree.credential_support(leaf.credential.credential_type()) == tree.member_count();
     let supports_all = in_use.iter().all(|kind| leaf.capabilities.has_credential(*kind));
-    ensure(by_all && supports_all, Violation::CredentialNotSupported)
+    ensure_rows(["V-13.0-02"], by_all && supports_all, Violation::CredentialNotSupported)
 }
 
-/// V-12.1.7-01, V-12.1.7-03 and V-11.1-02: every member supports the group's extensions and what
-/// they require. Looks at counts only.
+/// V-12.1.7-01, V-12.1.7-03, V-11.1-01 and V-11.1-02: every member supports the group's extensions
+/// and what they require. Looks at counts only.
 pub(crate) fn ensure_members_meet(
     tree: &RatchetTree,
     extensions: &Extensions,
     required: Option<&RequiredCapabilities>,
 ) -> Result<(), Violation> {
     let members = tree.member_count();
-    let extension =
-        |kind: ExtensionType| kind.is_default() || tree.extension_support(kind) == members;
-    let supported = extensions.iter().all(|held| extension(held.extension_type));
+    let supported =
+        extensions.iter().all(|held| tree.extension_support(held.extension_type) == members);
     ensure(supported, Violation::GroupContextExtensionSupport)?;
     let Some(required) = required else { return Ok(()) };
-    let met = required.extension_types.iter().all(|kind| extension(*kind))
-        && required
-            .proposal_types
-            .iter()
-            .all(|kind| kind.is_default() || tree.proposal_support(*kind) == members)
-        && required.credential_types.iter().all(|kind| tree.credential_support(*kind) == members);
-    ensure(met, Violation::GroupContextRequirements)
+    // Of the default types, the tree says that all members support them.
+    let extension = |kind: &ExtensionType| {
+        is_supported(kind.0, kind.is_default(), || tree.extension_support(*kind) == members)
+    };
+    let proposal = |kind: &ProposalType| {
+        is_supported(kind.0, kind.is_default(), || tree.proposal_support(*kind) == members)
+    };
+    let credential = |kind: &CredentialType| {
+        is_supported(kind.0, false, || tree.credential_support(*kind) == members)
+    };
+    let met = required.extension_types.iter().all(extension)
+        && required.proposal_types.iter().all(proposal)
+        && required.credential_types.iter().all(credential);
+    ensure_rows(["V-11.1-01", "V-11.1-02"], met, Violation::GroupContextRequirements)
 }
 
-/// V-12.1.7-05 and V-12.4.3.3-06: nothing in a GroupContext that belongs elsewhere.
+/// V-12.4.3-02, V-13.0-08 and V-12.4.3.1-25: the joiner supports every extension of the group, or
+/// the GroupInfo is of no use to it.
+pub(crate) fn ensure_joiner_supports(
+    own: &LeafNode,
+    extensions: &Extensions,
+) -> Result<(), Violation> {
+    let capabilities = CapabilitySet::new(&own.capabilities);
+    let supported = |extension: &Extension| capabilities.has_extension(extension.extension_type);
+    let all = extensions.iter().all(supported);
+    let violation = Violation::GroupContextExtensionUnknown;
+    ensure_rows(["V-13.0-08", "V-12.4.3.1-25"], all, violation)
+}
+
+/// V-12.1.7-05 and V-12.4.3.3-06: nothing in a GroupContext that belongs elsewhere, nor, for
+/// V-13.5-03, what means nothing: it is among nobody's capabilities but to be ignored.
 pub(crate) fn ensure_group_context_extensions(extensions: &Extensions) -> Result<(), Violation> {
     let misplaced = Violation::GroupContextExtensionType;
-    ensure_extension_places(extensions, GROUP_CONTEXT).map_err(|_| misplaced)
+    ensure_extension_places(extensions, GROUP_CONTEXT).or_else(|_| ensure(false, misplaced))?;
+    let mut types = extensions.iter().map(|extension| extension.extension_type.0);
+    let violation = Violation::GroupContextExtensionSupport;
+    ensure_row("V-13.5-03", !types.any(is_grease), violation)
 }
 
-/// V-13.0-09: nothing in a GroupInfo that belongs elsewhere.
+/// V-13.0-09 and V-13.0-05: nothing in a GroupInfo that belongs elsewhere; of other types nothing
+/// is known, nor need it be.
 pub(crate) fn ensure_group_info_extensions(extensions: &Extensions) -> Result<(), Violation> {
-    ensure_extension_places(extensions, GROUP_INFO)
+    ensure_extension_places(extensions, GROUP_INFO)?;
+    tolerate_unknown_extensions("V-13.0-05", extensions)
 }
 
 /// The default extension types that may stand in each place (section 17.3).
@@ -219,7 +360,17 @@ fn ensure_extension_places(
         !kind.is_default() || allowed.contains(&kind)
     };
     ensure(extensions.iter().all(placed), Violation::ExtensionMisplaced)?;
-    ensure(extensions.iter().all(is_whole), Violation::MalformedExtension)
+    // V-7.3-15 says the same of leaves.
+    ensure_rows(["V-7.3-15"], extensions.iter().all(is_whole), Violation::MalformedExtension)
+}
+
+/// Extensions of types that are not known are ignored.
+fn tolerate_unknown_extensions(
+    row: &'static str,
+    extensions: &Extensions,
+) -> Result<(), Violation> {
+    let unknown = || extensions.iter().any(|extension| !extension.extension_type.is_default());
+    tolerate(row, unknown, Violation::ExtensionMisplaced)
 }
 
 /// Whether an extension's data is one `opaque<V>` and nothing else, where its type says so. Those

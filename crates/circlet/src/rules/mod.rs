@@ -7,5 +7,4 @@ pub(crate) mod subgroup;
 pub(crate) mod tree;
 
 pub use crate::violation::Violation;
-#[allow(unused_imports, reason = "the rules that share a violation come with their rows")]
 pub(crate) use crate::violation::{ensure, ensure_row};

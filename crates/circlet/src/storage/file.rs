@@ -63,7 +63,7 @@ impl FileStorage {
     /// [`StorageError::UnknownFormat`]: the file is something else, or a later version's; also if
     /// a crash cut its creation short, in which case it holds no row.
     /// [`StorageError::Corrupted`]: the file is damaged.
-    /// [`StorageError::Failed`]: the file can't be read or written.
+    /// [`StorageError::Failed`]: the file can't be read or written; the message names it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StorageError> {
         Self::open_with(path.as_ref(), Box::new(open_file))
     }
@@ -79,7 +79,7 @@ impl FileStorage {
         if database.is_some() {
             return Ok(());
         }
-        let opened = (self.open)(&self.path).map_err(not_opened)?;
+        let opened = (self.open)(&self.path).map_err(|error| not_opened(&self.path, error))?;
         check_format(&opened)?;
         *database = Some(opened);
         Ok(())
@@ -290,7 +290,16 @@ fn split(stored: &[u8]) -> Result<(u64, &[u8]), StorageError> {
     Ok((u64::from_be_bytes(*revision), value))
 }
 
-fn not_opened(error: DatabaseError) -> StorageError {
+/// The file that could not be opened, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {cause}", path.display())]
+struct NotOpened {
+    path: PathBuf,
+    #[source]
+    cause: redb::Error,
+}
+
+fn not_opened(path: &Path, error: DatabaseError) -> StorageError {
     match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
             StorageError::InUse
@@ -300,7 +309,10 @@ fn not_opened(error: DatabaseError) -> StorageError {
         {
             StorageError::UnknownFormat(None)
         }
-        error => failed(error),
+        error => match error.into() {
+            redb::Error::Corrupted(_) => StorageError::Corrupted,
+            cause => StorageError::Failed(Arc::new(NotOpened { path: path.to_path_buf(), cause })),
+        },
     }
 }
 

@@ -24,6 +24,18 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// Whether the member knows this protocol version.
+    #[must_use]
+    pub fn has_version(&self, version: u16) -> bool {
+        self.versions.contains(&version)
+    }
+
+    /// Whether the member can be in groups of this cipher suite.
+    #[must_use]
+    pub fn has_suite(&self, cipher_suite: CipherSuite) -> bool {
+        self.cipher_suites.contains(&cipher_suite)
+    }
+
     /// Whether extensions of this type can be used: default ones always.
     #[must_use]
     pub fn has_extension(&self, extension_type: ExtensionType) -> bool {
@@ -62,11 +74,15 @@ impl CapabilitySet {
     }
 
     pub(crate) fn has_extension(&self, extension_type: ExtensionType) -> bool {
-        extension_type.is_default() || self.extensions.contains(&extension_type)
+        extension_type.is_default() || self.lists_extension(extension_type)
     }
 
-    pub(crate) fn has_proposal(&self, proposal_type: ProposalType) -> bool {
-        proposal_type.is_default() || self.proposals.contains(&proposal_type)
+    pub(crate) fn lists_extension(&self, extension_type: ExtensionType) -> bool {
+        self.extensions.contains(&extension_type)
+    }
+
+    pub(crate) fn lists_proposal(&self, proposal_type: ProposalType) -> bool {
+        self.proposals.contains(&proposal_type)
     }
 
     pub(crate) fn has_credential(&self, credential_type: CredentialType) -> bool {

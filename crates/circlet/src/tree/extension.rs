@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
+use crate::codec::{Decode, DecodeContext, DecodeError, Encode, EncodeError, Reader, Writer};
 use crate::crypto::SignaturePublicKey;
 use crate::identity::{Credential, CredentialType};
+use crate::mutation::off;
 
 /// An extension type's code point (RFC 9420 section 17.3). Unknown values are kept as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +21,10 @@ impl ExtensionType {
     pub const EXTERNAL_PUB: Self = Self(4);
     /// Who may propose from outside, in a GroupContext (section 12.1.8.1).
     pub const EXTERNAL_SENDERS: Self = Self(5);
+
+    /// Marks a KeyPackage that may be used more than once (section 16.8), with empty data: the
+    /// last_resort of the registry of section 17.3.
+    pub const LAST_RESORT: Self = Self(10);
 
     /// Whether every implementation of RFC 9420 has it, so that capabilities don't list it
     /// (section 7.2).
@@ -64,6 +69,18 @@ pub struct Extension {
     pub extension_type: ExtensionType,
     /// `extension_data`.
     pub data: Vec<u8>,
+}
+
+impl Extension {
+    /// The application_id of a leaf (section 5.3.3): names a member to the application, which must
+    /// not take it for proof of anything.
+    ///
+    /// # Errors
+    /// It is longer than can be encoded.
+    pub fn application_id(id: impl AsRef<[u8]>) -> Result<Self, EncodeError> {
+        let data = id.as_ref().to_vec().to_bytes()?;
+        Ok(Self { extension_type: ExtensionType::APPLICATION_ID, data })
+    }
 }
 
 /// A list of extensions, in the order of the wire, no type twice (RFC 9420 section 13.4).
@@ -125,9 +142,10 @@ impl Extensions {
         &self,
         context: &DecodeContext,
     ) -> Result<Option<RequiredCapabilities>, DecodeError> {
-        let required: Option<RequiredCapabilities> =
-            self.read(ExtensionType::REQUIRED_CAPABILITIES, context)?;
-        Ok(required.map(RequiredCapabilities::distinct))
+        match self.read(ExtensionType::REQUIRED_CAPABILITIES, context) {
+            Err(_) if off("V-11.1-03") => Ok(None),
+            read => Ok(read?.map(RequiredCapabilities::distinct)),
+        }
     }
 
     /// The external_senders extension (section 12.1.8.1), if there is one.
@@ -163,6 +181,28 @@ impl FromIterator<Extension> for Extensions {
 }
 
 /// The required_capabilities extension: what every member must support (RFC 9420 section 11.1).
+///
+/// ```
+/// use circlet::client::GroupOptions;
+/// use circlet::tree::{ExtensionType, Extensions, RequiredCapabilities};
+/// use circlet::Client;
+///
+/// # fn main() -> Result<(), circlet::Error> {
+/// let receipts = ExtensionType(0xf001);
+/// let alice = Client::builder("alice").register_extension_type(receipts).build()?;
+/// let required = RequiredCapabilities {
+///     extension_types: vec![receipts],
+///     ..RequiredCapabilities::default()
+/// };
+/// let extensions = Extensions::from_iter([required.to_extension()?]);
+/// let group =
+///     alice.create_group_with(GroupOptions { extensions, ..GroupOptions::default() })?;
+///
+/// let bob = Client::builder("bob").build()?; // does not know it
+/// assert!(group.invite([bob.key_package()?]).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequiredCapabilities {
     /// Extension types; default ones count as supported.
@@ -174,6 +214,15 @@ pub struct RequiredCapabilities {
 }
 
 impl RequiredCapabilities {
+    /// As an extension of a group.
+    ///
+    /// # Errors
+    /// It is longer than can be encoded.
+    pub fn to_extension(&self) -> Result<Extension, EncodeError> {
+        let extension_type = ExtensionType::REQUIRED_CAPABILITIES;
+        Ok(Extension { extension_type, data: self.to_bytes()? })
+    }
+
     /// Each type once: every leaf is held against all of them.
     fn distinct(mut self) -> Self {
         self.extension_types.sort_unstable();
@@ -193,6 +242,19 @@ pub struct ExternalSender {
     pub signature_key: SignaturePublicKey,
     /// Who it is.
     pub credential: Credential,
+}
+
+impl ExternalSender {
+    /// All who may propose from outside, as an extension of a group.
+    ///
+    /// # Errors
+    /// It is longer than can be encoded.
+    pub fn to_extension(senders: &[Self]) -> Result<Extension, EncodeError> {
+        let mut writer = Writer::new();
+        writer.vector(senders);
+        let extension_type = ExtensionType::EXTERNAL_SENDERS;
+        Ok(Extension { extension_type, data: writer.finish()? })
+    }
 }
 
 struct ExternalSenders(Vec<ExternalSender>);
@@ -258,13 +320,19 @@ impl Decode for Extensions {
         let limit = reader.limits().extensions;
         let list = reader.vector_with(limit, "extensions", |reader| {
             let extension = Extension::decode(reader)?;
-            match seen.insert(extension.extension_type) {
+            match seen.insert(extension.extension_type) || tolerates_repeated(&extension) {
                 true => Ok(extension),
                 false => Err(DecodeError::DuplicateExtension(extension.extension_type.0)),
             }
         })?;
         Ok(Self(list))
     }
+}
+
+/// V-13.0-06, V-7.3-15 and V-11.1-03: no type is there twice, unless the rule is switched off.
+fn tolerates_repeated(extension: &Extension) -> bool {
+    let required = extension.extension_type == ExtensionType::REQUIRED_CAPABILITIES;
+    off("V-13.0-06") || off("V-7.3-15") || required && off("V-11.1-03")
 }
 
 impl Encode for RequiredCapabilities {

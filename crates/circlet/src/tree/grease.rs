@@ -49,13 +49,17 @@ pub(crate) fn grease_capabilities(
     insert(&mut capabilities.credentials, credential_type, rng)
 }
 
-/// V-13.5-02: an extension that stands in a leaf or a KeyPackage is among the capabilities.
-pub(crate) fn mirror(
-    extension: &Extension,
+/// V-13.5-02 and V-10.0-07: an extension that stands in a leaf or a KeyPackage is among the
+/// capabilities. At a random place, so that what means nothing can't be told by where it is.
+pub(crate) fn list_extension(
+    extension_type: ExtensionType,
     capabilities: &mut Capabilities,
     rng: &mut dyn Rng,
 ) -> Result<(), RngError> {
-    insert(&mut capabilities.extensions, extension.extension_type, rng)
+    match extension_type.is_default() {
+        true => Ok(()),
+        false => insert(&mut capabilities.extensions, extension_type, rng),
+    }
 }
 
 /// Puts a value at a random place, unless the list has it.

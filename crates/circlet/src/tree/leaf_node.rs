@@ -73,6 +73,12 @@ impl Lifetime {
     pub fn contains(self, now: u64) -> bool {
         (self.not_before..=self.not_after).contains(&now)
     }
+
+    /// From the first second to the last, in seconds; 0 if it ends before it begins.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.not_after.saturating_sub(self.not_before)
+    }
 }
 
 impl LeafNode {

@@ -28,7 +28,7 @@ pub use extension::{
     Extension, ExtensionType, Extensions, ExternalSender, ProposalType, RequiredCapabilities,
 };
 pub use grease::is_grease;
-pub(crate) use grease::{grease_capabilities, grease_extension, mirror};
+pub(crate) use grease::{grease_capabilities, grease_extension, list_extension};
 pub use index::{LeafIndex, NodeIndex, TreeWidth};
 pub use leaf_node::{LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition, Lifetime};
 pub(crate) use parent_hash::{OriginalHashes, parent_hash_field};

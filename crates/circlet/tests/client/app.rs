@@ -53,7 +53,7 @@ impl App {
             match app.person.builder().build() {
                 Ok(client) => break client,
                 // The failed attempt was written after all.
-                Err(Error::Misuse(Misuse::WrongStore)) if app.failures > 0 => {
+                Err(Error::Misuse(Misuse::ClientExists)) if app.failures > 0 => {
                     break app.person.open();
                 }
                 Err(error) => app.note_failure(&error),

@@ -325,10 +325,13 @@ fn what_is_misused_is_told() {
         Client::builder(name).storage(store.clone()).clock(FixedClock).rng(SharedRng::new(1))
     };
     let none = builder("alice").open().unwrap_err();
-    assert!(matches!(none, Error::Misuse(Misuse::WrongStore)));
+    assert!(matches!(none, Error::Misuse(Misuse::NoClient)));
     let alice = builder("alice").build().unwrap();
-    for wrong in [builder("alice").build(), builder("bob").build(), builder("bob").open()] {
-        assert!(matches!(wrong.unwrap_err(), Error::Misuse(Misuse::WrongStore)));
+    for wrong in [builder("alice").build(), builder("bob").build()] {
+        assert!(matches!(wrong.unwrap_err(), Error::Misuse(Misuse::ClientExists)));
+    }
+    for wrong in [builder("bob").open(), builder("bob").open_or_create()] {
+        assert!(matches!(wrong.unwrap_err(), Error::Misuse(Misuse::OtherClient)));
     }
     assert_eq!(builder("alice").open().unwrap().credential(), alice.credential());
 
@@ -363,6 +366,6 @@ fn what_is_misused_is_told() {
     assert_eq!(names(&group), ["alice"]);
 
     // Nobody's ids, and another group's.
-    alice.acknowledge(wire.id()).unwrap();
-    alice.acknowledge(wire.id()).unwrap();
+    assert!(!alice.acknowledge(wire.id()).unwrap());
+    assert!(!alice.acknowledge(wire.id()).unwrap());
 }

@@ -19,6 +19,8 @@ mod faults;
 mod golden;
 mod harness;
 mod housekeeping;
+mod identity;
+mod key_packages;
 mod late;
 mod script;
 mod shared;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use circlet::client::GroupOptions;
 use circlet::codec::{Decode, DecodeContext};
+use circlet::group::Grease;
 use circlet::message::{GroupId, GroupInfo, MlsMessage};
 use circlet::storage::{Batch, Key, MemoryStorage, Prefix, Row, Storage, StorageError};
 use circlet::tree::ExtensionType;
@@ -89,7 +90,9 @@ impl Two {
         let alice = Person::with_store("alice", 1, move || Box::new(opened.clone()));
         let application = alice.build();
         let inner = store.inner.clone();
-        let extension = alice.builder().storage(inner).open().unwrap();
+        // Without GREASE in a GroupInfo, so that two of one epoch are alike.
+        let builder = alice.builder().grease(Grease::Capabilities);
+        let extension = builder.storage(inner).open().unwrap();
         let app = application.create_group().unwrap();
         let bob = client("bob", 2);
         let pending = app.invite([bob.key_package().unwrap()]).unwrap();
@@ -331,7 +334,8 @@ fn what_is_seen_while_another_writer_goes_on_is_whole() {
         let two = Two::new();
         let (other, bob) = (two.other.clone(), two.bob.clone());
         let carol = client("carol", 20);
-        let fresh = two.alice.open().group(two.app.id()).unwrap();
+        let fresh = two.alice.builder().grease(Grease::Capabilities).open().unwrap();
+        let fresh = fresh.group(two.app.id()).unwrap();
         two.store.before(Moment::Read(kind), move || {
             let pending = other.invite([carol.key_package().unwrap()]).unwrap();
             bob.receive(pending.message()).unwrap();

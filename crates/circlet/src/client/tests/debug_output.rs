@@ -12,7 +12,7 @@ use super::device::{Device, group_id};
 use super::leak::{Shown, words};
 use super::spy::Record;
 use crate::client::{Client, GroupOptions, OutgoingKind, ReInitOptions};
-use crate::codec::{Decode, DecodeContext, EncodeError, Limits, Reader};
+use crate::codec::{CustomProposal, Decode, DecodeContext, EncodeError, Limits, Reader};
 use crate::crypto::hpke::{self, Labeled};
 use crate::crypto::providers::DefaultProvider;
 use crate::crypto::{CipherSuite, Rng, RngError, Secret, Signature, Suite};
@@ -29,7 +29,7 @@ use crate::message::{
     Content, FramedContentAuthData, GroupId, GroupSecrets, MlsMessage, PrivateContent, Proposal,
     ProposalOrRef, ReInit, Sender, SenderData, Welcome, WireFormat,
 };
-use crate::rows::{StoredKeyPackage, load_group};
+use crate::rows::{OwnIdentity, StoredKeyPackage, load_group};
 use crate::schedule::{
     EpochSecret, JoinerSecret, PreSharedKeyId, Psk, RatchetKind, ResumptionPskUsage, SecretTree,
     SkippedId, SkippedKeys, psk_secret,
@@ -185,7 +185,11 @@ impl Run {
                 shown.show(&group.state.skipped);
                 shown.show(&group.staged);
                 shown.show(&inner.signer);
-                shown.show(&inner.identity());
+                shown.show(&OwnIdentity {
+                    cipher_suite: device.suite,
+                    credential: inner.credential.clone(),
+                    signature_key: inner.signer.private_key().clone(),
+                });
                 the_state(shown, &group.state, &inner.signer, &mut inner.rng())
             };
             inner.look(&group_id(), look).unwrap();
@@ -334,6 +338,7 @@ fn the_key_packages(shown: &mut Shown, device: &Device) {
     };
     shown.show(&template);
     shown.show(settings);
+    shown.show(&(CustomProposal::default(), settings.grease));
     shown.show(settings.suite.spec());
 }
 

@@ -76,8 +76,10 @@ fn a_file_is_open_once() {
 #[test]
 fn a_missing_folder_is_a_failure() {
     with_path(|path| {
-        let opened = FileStorage::open(path.join("deeper"));
-        assert!(matches!(opened, Err(StorageError::Failed(_))), "{opened:?}");
+        let deeper = path.join("deeper");
+        let opened = FileStorage::open(&deeper);
+        let Err(error @ StorageError::Failed(_)) = opened else { panic!("{opened:?}") };
+        assert!(error.to_string().contains(&*deeper.to_string_lossy()), "{error}");
     });
 }
 
