@@ -83,6 +83,11 @@ pub(crate) fn ensure_psk_nonce(id: &PreSharedKeyId, suite: &Suite) -> Result<(),
     ensure(id.psk_nonce.len() == suite.secret_length(), Violation::PskNonce)
 }
 
+/// V-8.4-04: a `uint16` counts them.
+pub(crate) fn ensure_psk_count(ids: &[PreSharedKeyId]) -> Result<(), Violation> {
+    ensure(u16::try_from(ids.len()).is_ok(), Violation::PskCount)
+}
+
 /// V-12.2-15: a proposal that is not of the RFC itself is supported by every member. Judged
 /// before the Commit is applied; members that leave are looked at where the list is applied.
 fn ensure_type_is_supported(proposal: &Proposal, tree: &RatchetTree) -> Result<(), Violation> {

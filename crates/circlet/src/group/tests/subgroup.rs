@@ -4,6 +4,7 @@ use super::*;
 use crate::crypto::HpkeKeyPair;
 use crate::error::{Misuse, Unready};
 use crate::group::commit::Composed;
+use crate::group::review::find_psks;
 use crate::identity::{CredentialCheck, CredentialRejected, CredentialValidator};
 use crate::message::{Content, GroupSecrets, KeyPackage, ReInit, Sender};
 use crate::rules::Violation;
@@ -239,6 +240,14 @@ fn resumption_psks_enter_a_commit() {
     let wrong = OldGroup { resumption_psk: Secret::new(&[6; NH]), ..first };
     let wrong = Known(vec![wrong, half.0[0].clone()]);
     assert_eq!(violation(join(&dave, &welcome, &wrong)), Some(Violation::WelcomeDecryption));
+}
+
+/// V-8.4-04: more than a `uint16` counts, for whoever has raised the limit that far.
+#[test]
+fn as_many_psks_as_can_be_counted() {
+    let find = |count| find_psks(&vec![external(1); count], |_| Some(Secret::new(&[5; NH])));
+    assert_eq!(find(65_535).unwrap().len(), 65_535);
+    assert!(matches!(find(65_536), Err(Error::Violation(Violation::PskCount))));
 }
 
 /// V-8.6-01, V-8.4-05, V-12.4.3.1-05: PSKs of epochs that are too old are gone, and so are those of
