@@ -350,13 +350,14 @@ impl Inner {
         if !keys.key_package.is_last_resort() && !off("V-10.0-01") {
             batch.deletes.push(key);
         }
-        if let Some((ResumptionPskUsage::Reinit, old)) = opened.continued() {
+        let continued = opened.continued().map(|(usage, old)| (usage, old.group_id().clone()));
+        if let Some((ResumptionPskUsage::Reinit, old)) = &continued {
             // No other group can take its place.
-            batch.delete_prefixes.push(Kind::OldGroup.of_group(old.group_id()));
+            batch.delete_prefixes.push(Kind::OldGroup.of_group(old));
         }
         let state = opened.review(&*self.validator)?;
         self.begin(state, batch, |beginning| {
-            let joined = Joined::new(beginning.next_in(), welcomer);
+            let joined = Joined::new(beginning.next_in(), welcomer, continued);
             if event {
                 Received::Joined(joined.clone()).put(beginning.batch)?;
             }

@@ -10,6 +10,7 @@ use crate::message::{GroupId, Proposal};
 use crate::rows::{
     Kind, number_u64, put, read, read_member, read_outcome, write_member, write_outcome,
 };
+use crate::schedule::ResumptionPskUsage;
 use crate::storage::{Batch, Key};
 
 use super::{Client, Group};
@@ -160,6 +161,7 @@ pub struct EpochChange {
 pub struct Joined {
     id: DeliveryId,
     welcomer: Member,
+    continued: Option<(ResumptionPskUsage, GroupId)>,
 }
 
 /// A message to be sent, as bytes. It is kept until it is acknowledged.
@@ -280,6 +282,14 @@ impl Received {
             Self::Joined(event) => {
                 writer.u8(6);
                 write_member(&event.welcomer, writer);
+                match &event.continued {
+                    None => writer.u8(0),
+                    Some((usage, group)) => {
+                        writer.u8(1);
+                        usage.encode(writer);
+                        group.encode(writer);
+                    }
+                }
             }
             Self::Own
             | Self::Discarded
@@ -304,7 +314,15 @@ impl Received {
             3 => EpochChange::read(id, reader).map(Self::Commit),
             4 => EpochChange::read(id, reader).map(Self::Confirmed),
             5 => EpochChange::read(id, reader).map(Self::Removed),
-            6 => Ok(Self::Joined(Joined { id, welcomer: read_member(reader)? })),
+            6 => Ok(Self::Joined(Joined {
+                id,
+                welcomer: read_member(reader)?,
+                continued: match reader.u8()? {
+                    0 => None,
+                    1 => Some((ResumptionPskUsage::decode(reader)?, GroupId::decode(reader)?)),
+                    other => return Err(DecodeError::InvalidPresence(other)),
+                },
+            })),
             other => Err(DecodeError::UnknownValue { kind: "event", value: other.into() }),
         })
     }
@@ -446,8 +464,12 @@ impl EpochChange {
 }
 
 impl Joined {
-    pub(super) fn new(id: DeliveryId, welcomer: Member) -> Self {
-        Self { id, welcomer }
+    pub(super) fn new(
+        id: DeliveryId,
+        welcomer: Member,
+        continued: Option<(ResumptionPskUsage, GroupId)>,
+    ) -> Self {
+        Self { id, welcomer, continued }
     }
 
     /// What to acknowledge it by.
@@ -466,6 +488,13 @@ impl Joined {
     #[must_use]
     pub fn welcomer(&self) -> &Member {
         &self.welcomer
+    }
+
+    /// The group that this one continues, by re-initialization or as a branch (RFC 9420 sections
+    /// 11.2 and 11.3): this client was in that one too, and so was everybody here.
+    #[must_use]
+    pub fn continued(&self) -> Option<(ResumptionPskUsage, &GroupId)> {
+        self.continued.as_ref().map(|(usage, group)| (*usage, group))
     }
 
     pub(super) fn into_group(self, client: &Client) -> Group {

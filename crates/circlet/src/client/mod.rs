@@ -190,10 +190,11 @@ impl Client {
     ///
     /// # Errors
     /// [`Unready::UnknownKeyPackage`] if the Welcome is for no key package of this client;
-    /// [`Misuse::GroupExists`]; [`Error::Violation`] or [`Error::Malformed`] if the Welcome is not
-    /// sound. The key package can be used again then. After
-    /// [`StorageError::Unknown`](crate::storage::StorageError::Unknown), see whether the group is
-    /// among [`Self::groups`].
+    /// [`Unready::UnknownPsk`] if a pre-shared key is missing, or the group that the new one
+    /// continues is not known; [`Misuse::GroupExists`]; [`Error::Violation`] or
+    /// [`Error::Malformed`] if the Welcome is not sound. The key package can be used again then.
+    /// After [`StorageError::Unknown`](crate::storage::StorageError::Unknown), see whether the
+    /// group is among [`Self::groups`].
     pub fn join(&self, welcome: impl AsRef<[u8]>) -> Result<Group, Error> {
         let welcome = self.read_welcome(welcome.as_ref())?;
         Ok(self.inner.join(&welcome, None, false)?.into_group(self))

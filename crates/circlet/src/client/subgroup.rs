@@ -115,8 +115,11 @@ impl Group {
         group_id: GroupId,
         key_packages: impl IntoIterator<Item = K>,
     ) -> Result<Continued, Error> {
-        let extensions = self.extensions()?;
-        let old = self.old_group()?;
+        let (old, extensions) = self.inner().look(self.id(), |group| {
+            let state = &group.state;
+            let old = state.old_group(state.epoch()).ok_or(Misuse::NotMember)?;
+            Ok((old, state.context().extensions.clone()))
+        })?;
         self.client().found(key_packages, |founding, inner| {
             let (group_id, extensions) = (group_id.clone(), extensions.clone());
             let judge = inner.founding_judge();

@@ -3,6 +3,7 @@ use crate::error::{Error, Unready};
 use crate::identity::{Credential, CredentialCheck, CredentialUse, CredentialValidator};
 use crate::message::GroupId;
 use crate::mutation::off;
+use crate::rules::proposals::ensure_psk_count;
 use crate::schedule::{PreSharedKeyId, Psk};
 
 use super::{GroupState, OldGroup};
@@ -117,6 +118,7 @@ pub(super) fn find_psks(
     ids: &[PreSharedKeyId],
     find: impl Fn(&Psk) -> Option<Secret>,
 ) -> Result<Vec<(PreSharedKeyId, Secret)>, Error> {
+    ensure_psk_count(ids)?;
     let find = |id: &PreSharedKeyId| {
         let secret = find(&id.psk).ok_or_else(|| Unready::UnknownPsk(id.psk.clone()))?;
         Ok((id.clone(), secret))

@@ -145,6 +145,11 @@ pub(crate) fn ensure_psk_nonce(id: &PreSharedKeyId, suite: &Suite) -> Result<(),
     ensure(id.psk_nonce.len() == suite.secret_length(), Violation::PskNonce)
 }
 
+/// V-8.4-04: a `uint16` counts them.
+pub(crate) fn ensure_psk_count(ids: &[PreSharedKeyId]) -> Result<(), Violation> {
+    ensure(u16::try_from(ids.len()).is_ok(), Violation::PskCount)
+}
+
 /// V-12.2-15 and V-13.0-01: a proposal that is not of the RFC itself is supported by every member
 /// that processes the Commit. Those whom it removes don't, nor those whom it adds.
 fn ensure_types_are_supported(list: &[Resolved], tree: &RatchetTree) -> Result<(), Violation> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use circlet::client::{GroupOptions, OutgoingKind, PendingCommit};
+use circlet::client::{GroupOptions, OutgoingKind, PendingCommit, ReInitOptions};
 use circlet::crypto::Secret;
 use circlet::group::Status;
 use circlet::message::GroupId;
@@ -72,6 +72,8 @@ fn rows_of_version_1_are_read() {
         "former",
         "proposal",
         "staged",
+        "reinit",
+        "old-group",
         "out",
         "in",
     ];
@@ -82,7 +84,7 @@ fn rows_of_version_1_are_read() {
     agree(&[alices.clone(), bobs.clone(), carols.clone()]);
     assert_eq!(names(&alices), ["alice", "bob", "carol"]);
     assert_eq!(alices.status().unwrap(), Status::Active);
-    assert_eq!(alice.groups().unwrap().len(), 1, "alice was removed from the other one");
+    assert_eq!(alice.groups().unwrap().len(), 2, "alice was removed from the third one");
 
     // What waits for the application.
     let events: Vec<String> = alice.undelivered().unwrap().iter().map(describe).collect();
@@ -129,6 +131,18 @@ fn rows_of_version_1_are_read() {
     pending.confirm().unwrap();
     agree(&groups);
 
+    // The group that a ReInit has closed, and the resumption PSK of one that alice is not in.
+    let ended = [&alice, &bob].map(|client| client.group(&GroupId::new(b"ended")).unwrap());
+    assert_eq!(ended[1].status().unwrap(), Status::Reinitialized);
+    let continued = ended[0].reinitialize([bob.key_package().unwrap()]).unwrap();
+    let bobs = bob.join(continued.welcome().unwrap()).unwrap();
+    assert_eq!(*bobs.id(), GroupId::new(b"after the end"));
+    let left = GroupId::new(b"left");
+    let pending = continued.group().commit().resumption_psk(&left, 2).stage().unwrap();
+    bobs.receive(pending.message()).unwrap();
+    pending.confirm().unwrap();
+    agree(&[continued.group().clone(), bobs]);
+
     // The key package, and the group that alice was removed from.
     let bobs = bob.group(&GroupId::new(b"left")).unwrap();
     let pending = bobs.invite([recorded("key-package")]).unwrap();
@@ -173,6 +187,7 @@ impl Golden {
             NAMES.iter().zip(1..).map(|(name, seed)| Person::new(name, seed)).collect();
         let clients: Vec<Client> = people.iter().map(Person::build).collect();
         leave(&clients);
+        end(&clients);
         let groups = begin(&clients);
 
         let late = groups[1].send("late").unwrap();
@@ -238,7 +253,19 @@ fn begin(clients: &[Client]) -> Vec<Group> {
     groups
 }
 
-/// A group of bob's that alice was removed from.
+/// A group of alice's and bob's that is to be re-initialized.
+fn end(clients: &[Client]) {
+    let group = clients[0].create_group_with(options(b"ended")).unwrap();
+    let pending = group.invite([clients[1].key_package().unwrap()]).unwrap();
+    let bobs = clients[1].join(pending.confirm().unwrap().welcome()).unwrap();
+    let group_id = Some(GroupId::new(b"after the end"));
+    let reinit = ReInitOptions { group_id, ..ReInitOptions::default() };
+    let pending = group.commit().reinit(reinit).stage().unwrap();
+    bobs.receive(pending.message()).unwrap();
+    pending.confirm().unwrap();
+}
+
+/// A group of bob's that alice was removed from, and that she has a resumption PSK of all the same.
 fn leave(clients: &[Client]) {
     let options = options(b"left");
     let group = clients[1].create_group_with(options).unwrap();
@@ -247,4 +274,5 @@ fn leave(clients: &[Client]) {
     let pending = group.remove(alices.own_member().unwrap().leaf_index).unwrap();
     alices.receive(pending.message()).unwrap();
     pending.confirm().unwrap();
+    clients[0].add_old_group(&group.old_group().unwrap()).unwrap();
 }

@@ -137,7 +137,7 @@ fn opened_again() {
     let alice = builder.validator(town.validator(false)).storage(store.clone()).open().unwrap();
     assert_eq!(alice.group(&id).unwrap().epoch().unwrap(), epoch);
     let other = Client::builder("").credential(town.chain("bob", 12)).storage(store).open();
-    assert!(matches!(other, Err(Error::Misuse(Misuse::WrongStore))));
+    assert!(matches!(other, Err(Error::Misuse(Misuse::OtherClient))));
 }
 
 /// V-5.3-01, V-5.1.2-01: one's own certificate has to fit one's own key, and that the suite.
