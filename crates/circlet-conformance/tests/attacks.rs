@@ -1,0 +1,1 @@
+//! Known attacks on implementations of MLS, one test each.
