@@ -133,7 +133,8 @@ pub enum Refused {
     /// A list would have more extensions than the limit allows.
     #[error("more than {0} extensions in a list")]
     Extensions(usize),
-    /// A key package lives for longer than [`Policy::total_lifetime`](crate::group::Policy).
+    /// A key package lives for longer than
+    /// [`Policy::total_lifetime`](crate::group::Policy::total_lifetime), in seconds.
     #[error("a key package's lifetime is longer than {0} seconds")]
     TotalLifetime(u64),
     /// A Commit has more pre-shared keys than the limit allows.

@@ -107,7 +107,8 @@ impl Client {
     /// delivery service to hand out when no other is left (RFC 9420 section 16.8). Whoever gets
     /// its private keys reads every Welcome that was made with it, and all those groups begin with
     /// the same key in this client's leaf: after joining by it, call [`Group::update`] soon, and
-    /// make a new one now and then. [`Self::delete_expired_key_packages`] deletes it when its
+    /// make a new one now and then. A Welcome that was made with it can be carried again after this
+    /// client has left the group. [`Self::delete_expired_key_packages`] deletes it when its
     /// lifetime is over.
     ///
     /// # Errors
