@@ -207,6 +207,15 @@ pub enum Misuse {
     /// joined.
     #[error("such a message is not received")]
     NotReceivable,
+    /// An external Commit for this group waits already: confirm or discard it first.
+    #[error("a join by an external Commit is staged already")]
+    JoinStaged,
+    /// No such external Commit waits: it was confirmed, or discarded.
+    #[error("the staged external Commit is gone")]
+    JoinGone,
+    /// The message is no GroupInfo, where one was asked for.
+    #[error("the message is no GroupInfo")]
+    NotGroupInfo,
     /// The message is no key package, where one was asked for.
     #[error("the message is no key package")]
     NotKeyPackage,

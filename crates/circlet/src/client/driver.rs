@@ -9,8 +9,8 @@ use crate::error::{Error, Misuse, Unready};
 use crate::group::{
     Framing, GroupState, HandshakeFormat, OpenedWelcome, Padding, Settings, Status,
 };
-use crate::identity::{Credential, CredentialValidator, SigningKey};
-use crate::message::{GroupId, Welcome};
+use crate::identity::{Credential, CredentialValidator, Signer, SigningKey};
+use crate::message::{GroupId, MlsMessage, Welcome};
 use crate::mutation::off;
 use crate::rows::{
     Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, key_package_key, load_group,
@@ -182,7 +182,7 @@ impl Inner {
     ) -> Result<Plan<T>, Error> {
         loop {
             let mut env = Env {
-                signer: &self.signer,
+                signer: self.signer_of(group),
                 validator: &*self.validator,
                 psks,
                 now: self.clock.now(),
@@ -196,6 +196,13 @@ impl Inner {
         }
     }
 
+    /// The key of this client's leaf: its own, or one that it has in this group alone.
+    pub(super) fn signer_of<'a>(&'a self, group: &'a LoadedGroup) -> &'a SigningKey {
+        let own = group.state.member(group.state.own_leaf()).map(|own| own.signature_key);
+        let has = |signer: &&SigningKey| Some(signer.public_key()) == own.as_ref();
+        group.signers.iter().find(has).unwrap_or(&self.signer)
+    }
+
     /// Whether the store has another version of a loaded group.
     fn is_stale(&self, id: &GroupId, slot: &Slot) -> Result<bool, Error> {
         let Slot::Loaded(group) = slot else { return Ok(false) };
@@ -204,7 +211,8 @@ impl Inner {
 
     /// Durable before visible: the batch is written, then the state goes on.
     fn write(&self, id: &GroupId, group: &mut LoadedGroup, write: Write) -> Result<(), Error> {
-        let Write { mut batch, head, step, staged } = write;
+        let Write { mut batch, head, step, staged, signer } = write;
+        let epoch = group.state.epoch();
         batch.preconditions.push(Precondition::At(Kind::Head.row(id), group.revision));
         head.put(id, &mut batch)?;
         group.revision = self.storage.apply(batch)?;
@@ -224,6 +232,11 @@ impl Inner {
                 let (_, step) = group.state.confirm(staged)?;
                 group.state.apply(step)?;
             }
+        }
+        group.signers.extend(signer);
+        if group.state.epoch() != epoch {
+            let own = group.state.member(group.state.own_leaf()).map(|own| own.signature_key);
+            group.signers.retain(|signer| Some(signer.public_key()) == own.as_ref());
         }
         Ok(())
     }
@@ -285,6 +298,12 @@ impl Inner {
     }
 
     pub(super) fn receive(&self, id: &GroupId, bytes: &[u8]) -> Result<Received, Error> {
+        if is_public(bytes) {
+            let message = MlsMessage::read(bytes, &self.settings.context)?;
+            if let Some(joined) = self.echo_of_join(&message, bytes)? {
+                return Ok(joined);
+            }
+        }
         self.run(id, |group, env| plan::receive(group, bytes, env))
     }
 
@@ -370,7 +389,18 @@ impl Inner {
     pub(super) fn begin<T>(
         &self,
         state: GroupState,
+        batch: Batch,
+        write: impl FnOnce(&mut Beginning<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.begin_over(state, batch, Existing::Refused, write)
+    }
+
+    /// As [`Self::begin`], where a group with this id may exist.
+    pub(super) fn begin_over<T>(
+        &self,
+        state: GroupState,
         mut batch: Batch,
+        existing: Existing,
         write: impl FnOnce(&mut Beginning<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let id = state.group_id().clone();
@@ -379,7 +409,7 @@ impl Inner {
         let before = self.head(&id)?;
         let key = Kind::Head.row(&id);
         let (next_in, next_out) = match &before {
-            Some((head, _)) if head.status != Status::Removed => {
+            Some((head, _)) if head.status != Status::Removed && existing == Existing::Refused => {
                 return Err(Misuse::GroupExists.into());
             }
             Some((head, revision)) => {
@@ -408,7 +438,8 @@ impl Inner {
         head.put(&id, &mut batch)?;
         match self.storage.apply(batch) {
             Ok(revision) => {
-                let group = LoadedGroup { head, revision, state, staged: None };
+                let group =
+                    LoadedGroup { head, revision, state, staged: None, signers: Vec::new() };
                 *slot = Slot::Loaded(Box::new(group));
                 Ok(outcome)
             }
@@ -467,15 +498,30 @@ impl Inner {
     }
 }
 
+/// What becomes of this client's present state of a group that begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// V-12.4.3-03: a client is in a group once.
+    Refused,
+    /// The client comes back, and its old state goes.
+    Replaced,
+}
+
+/// Whether this is an MLSMessage with a PublicMessage inside, by its first bytes (RFC 9420 section
+/// 6): the only kind that an external Commit comes in.
+fn is_public(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0, 1, 0, 1])
+}
+
 /// A group that begins, before its batch is written.
 pub(super) struct Beginning<'a> {
     group: &'a GroupId,
-    head: &'a mut Head,
+    pub(super) head: &'a mut Head,
     pub(super) batch: &'a mut Batch,
 }
 
 impl Beginning<'_> {
-    fn next_in(&mut self) -> DeliveryId {
+    pub(super) fn next_in(&mut self) -> DeliveryId {
         let number = self.head.next_in;
         self.head.next_in = number.saturating_add(1);
         DeliveryId::incoming(self.group, number)

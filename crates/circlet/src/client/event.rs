@@ -160,7 +160,7 @@ pub struct EpochChange {
 #[derive(Clone, Debug)]
 pub struct Joined {
     id: DeliveryId,
-    welcomer: Member,
+    welcomer: Option<Member>,
     continued: Option<(ResumptionPskUsage, GroupId)>,
 }
 
@@ -281,7 +281,13 @@ impl Received {
             Self::Removed(event) => event.write(5, writer),
             Self::Joined(event) => {
                 writer.u8(6);
-                write_member(&event.welcomer, writer);
+                match &event.welcomer {
+                    None => writer.u8(0),
+                    Some(welcomer) => {
+                        writer.u8(1);
+                        write_member(welcomer, writer);
+                    }
+                }
                 match &event.continued {
                     None => writer.u8(0),
                     Some((usage, group)) => {
@@ -316,7 +322,11 @@ impl Received {
             5 => EpochChange::read(id, reader).map(Self::Removed),
             6 => Ok(Self::Joined(Joined {
                 id,
-                welcomer: read_member(reader)?,
+                welcomer: match reader.u8()? {
+                    0 => None,
+                    1 => Some(read_member(reader)?),
+                    other => return Err(DecodeError::InvalidPresence(other)),
+                },
                 continued: match reader.u8()? {
                     0 => None,
                     1 => Some((ResumptionPskUsage::decode(reader)?, GroupId::decode(reader)?)),
@@ -469,7 +479,12 @@ impl Joined {
         welcomer: Member,
         continued: Option<(ResumptionPskUsage, GroupId)>,
     ) -> Self {
-        Self { id, welcomer, continued }
+        Self { id, welcomer: Some(welcomer), continued }
+    }
+
+    /// By an external Commit.
+    pub(super) fn by_commit(id: DeliveryId) -> Self {
+        Self { id, welcomer: None, continued: None }
     }
 
     /// What to acknowledge it by.
@@ -484,10 +499,10 @@ impl Joined {
         self.id.group_id()
     }
 
-    /// The member that sent the Welcome.
+    /// The member that sent the Welcome; `None` if this client joined by an external Commit.
     #[must_use]
-    pub fn welcomer(&self) -> &Member {
-        &self.welcomer
+    pub fn welcomer(&self) -> Option<&Member> {
+        self.welcomer.as_ref()
     }
 
     /// The group that this one continues, by re-initialization or as a branch (RFC 9420 sections

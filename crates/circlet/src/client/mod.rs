@@ -12,6 +12,7 @@ mod builder;
 mod commit;
 mod driver;
 mod event;
+mod external;
 mod group;
 mod plan;
 mod psks;
@@ -29,6 +30,7 @@ pub use event::{
     DeliveryId, EpochChange, Joined, Message, Outgoing, OutgoingKind, Proposer, Received,
     ReceivedProposal,
 };
+pub use external::{ExternalJoinBuilder, PendingJoin};
 pub use group::{Group, GroupOptions};
 pub use subgroup::{Continued, ReInitOptions};
 
@@ -384,9 +386,13 @@ impl Inner {
     }
 
     fn join_keys_with(&self, make: MakeKeys) -> Result<JoinKeys, Error> {
+        make(&self.settings, self.leaf_template(), &self.signer, &mut self.rng())
+    }
+
+    fn leaf_template(&self) -> LeafTemplate {
         let now = self.clock.now();
         let leaf = &self.defaults.leaf;
-        let template = LeafTemplate {
+        LeafTemplate {
             credential: self.credential.clone(),
             capabilities: self.capabilities(),
             lifetime: Lifetime {
@@ -395,8 +401,7 @@ impl Inner {
                 not_after: now.saturating_add(leaf.ahead),
             },
             extensions: leaf.extensions.clone(),
-        };
-        make(&self.settings, template, &self.signer, &mut self.rng())
+        }
     }
 
     /// V-13.0-03 and V-7.2-04: what the provider, the validator and the application support, and
