@@ -27,9 +27,8 @@
 //!     let suite = Suite::new(std::sync::Arc::new(DefaultProvider::new()), cipher_suite)?;
 //!     let key = SigningKey::generate(&suite, &mut SystemRng)?;
 //!     let chain = certify(key.public_key().as_bytes());
-//!     Client::builder("")
+//!     Client::builder_for(Credential::x509(chain))
 //!         .cipher_suite(cipher_suite)
-//!         .credential(Credential::x509(chain))
 //!         .signing_key(key)
 //!         .validator(validator)
 //!         .build()
