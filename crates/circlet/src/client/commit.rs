@@ -7,7 +7,7 @@ use crate::schedule::Psk;
 use crate::tree::{Extensions, LeafIndex};
 
 use super::Group;
-use super::event::{DeliveryId, Outgoing, OutgoingKind};
+use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
 use super::plan::{self, Staged};
 
 /// Collects what a Commit does. Beside that, it takes all proposals that wait.

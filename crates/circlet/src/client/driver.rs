@@ -22,7 +22,8 @@ use crate::tree::Extensions;
 
 use super::GroupOptions;
 use super::builder::Clock;
-use super::event::{DeliveryId, Joined, Outgoing, OutgoingKind, Received};
+use super::event::{Joined, Received};
+use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
 use super::plan::{self, Env, Plan, StagedChange, Write};
 use super::psks::LoadedPsks;
 

@@ -9,7 +9,8 @@ use crate::schedule::{PreSharedKeyId, Psk};
 use crate::tree::{Extensions, LeafIndex};
 
 use super::commit::{CommitBuilder, PendingCommit, PendingInvite};
-use super::event::{Outgoing, Received};
+use super::event::Received;
+use super::outgoing::Outgoing;
 use super::plan::{self, OwnChange};
 use super::{Client, Inner};
 

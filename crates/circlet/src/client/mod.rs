@@ -14,6 +14,7 @@ mod driver;
 mod event;
 mod external;
 mod group;
+mod outgoing;
 mod plan;
 mod psks;
 mod subgroup;
@@ -26,12 +27,10 @@ use std::sync::Arc;
 
 pub use builder::{ClientBuilder, Clock, SystemClock};
 pub use commit::{CommitBuilder, Confirmed, Invited, PendingCommit, PendingInvite};
-pub use event::{
-    DeliveryId, EpochChange, Joined, Message, Outgoing, OutgoingKind, Proposer, Received,
-    ReceivedProposal,
-};
+pub use event::{EpochChange, Joined, Message, Proposer, Received, ReceivedProposal};
 pub use external::{ExternalJoinBuilder, PendingJoin};
 pub use group::{Group, GroupOptions};
+pub use outgoing::{DeliveryId, Outgoing, OutgoingKind};
 pub use subgroup::{Continued, ReInitOptions};
 
 use crate::codec::Encode;
@@ -196,7 +195,7 @@ impl Client {
     /// [`Unready::UnknownPsk`] if a pre-shared key is missing, or the group that the new one
     /// continues is not known; [`Misuse::GroupExists`]; [`Error::Violation`] or
     /// [`Error::Malformed`] if the Welcome is not sound. The key package can be used again then.
-    /// After [`StorageError::Unknown`](crate::storage::StorageError::Unknown), see whether the
+    /// After [`StorageError::Unknown`], see whether the
     /// group is among [`Self::groups`].
     pub fn join(&self, welcome: impl AsRef<[u8]>) -> Result<Group, Error> {
         let welcome = self.read_welcome(welcome.as_ref())?;

@@ -15,9 +15,8 @@ use crate::storage::Batch;
 use crate::tree::ExternalSender;
 
 use super::driver::Defaults;
-use super::event::{
-    DeliveryId, EpochChange, Message, Outgoing, OutgoingKind, Proposer, Received, ReceivedProposal,
-};
+use super::event::{EpochChange, Message, Proposer, Received, ReceivedProposal};
+use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
 
 /// How many discarded Commits of one epoch are remembered: the latest.
 const DISCARDED: usize = 8;

@@ -8,7 +8,7 @@ use crate::storage::{Batch, StorageError};
 use crate::tree::{Extensions, MLS10};
 
 use super::commit::CommitBuilder;
-use super::event::{Outgoing, OutgoingKind};
+use super::outgoing::{Outgoing, OutgoingKind};
 use super::{Client, Group, Inner};
 
 /// The group that is to take the place of another (RFC 9420 section 12.1.5). What is not given is
