@@ -25,7 +25,7 @@ use crate::support::{SUITE, seal_spy, violation};
 /// it, also if the other removes it or comes from outside, nothing is confirmed twice, and the key of
 /// a Commit that was discarded is not used again.
 ///
-/// V-12.4-01, V-14.0-02, V-9.1-01.
+/// V-9.1-01, V-12.4.2-17, V-14.0-01, V-14.0-05.
 #[test]
 fn attack_17_commit_races() -> Result<(), Error> {
     let test = clients(SUITE, 3)?;
@@ -141,7 +141,7 @@ fn interleavings() -> Result<(), Error> {
 /// overflow are refused by who adds and by who receives; what a Welcome that fails has used is still
 /// there. A key package of last resort may be used again.
 ///
-/// V-7.2-09, V-7.3-07, V-7.3-08, V-10.0-01, V-12.4.3.1-03, V-16.8-03.
+/// V-7.2-09, V-7.3-07, V-7.3-08, V-10.0-01.
 #[test]
 fn attack_19_key_package_reuse() -> Result<(), Error> {
     let (store, clock) = (MemoryStorage::new(), FixedClock::default());
@@ -215,7 +215,7 @@ fn lifetimes() -> Result<(), Error> {
 /// which the keys between are kept, keys to inject, lists. Each has a limit, which is an error and no
 /// loss for others, and the memory that is held stays within it.
 ///
-/// V-12.1-02, V-9.2-04 and the limits of the implementation.
+/// V-12.1-02.
 #[test]
 fn attack_20_resource_exhaustion() -> Result<(), Error> {
     let limits = Limits {

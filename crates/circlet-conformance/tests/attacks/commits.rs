@@ -143,7 +143,7 @@ fn attack_09_duplicate_keys() -> Result<(), Error> {
 /// Commit that all others follow (section 16.12). They notice, keep what they had, and come back by
 /// an external Commit.
 ///
-/// V-7.5-06, V-7.6-04, V-12.4.3.2-01.
+/// V-7.5-06, V-7.6-04.
 #[test]
 fn attack_10_partial_path_corruption() -> Result<(), Error> {
     for wrong in [true, false] {
@@ -294,7 +294,7 @@ fn types_that_not_everybody_has() -> Result<(), Error> {
 /// with the old key, the GroupInfo for the new member with the new one. The wrong one of the two is
 /// refused; and a new key is never dropped silently because a Commit could do without a path.
 ///
-/// V-6.1-03, V-12.4.3-04, V-12.4.1-07.
+/// V-6.1-03, V-12.4.1-05, V-12.4.3-04.
 #[test]
 fn attack_15_signer_rotation_confusion() -> Result<(), Error> {
     let mut group = TestGroup::new(SUITE, 3)?;

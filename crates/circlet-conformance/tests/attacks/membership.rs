@@ -45,7 +45,7 @@ fn give_psk<'a>(members: impl IntoIterator<Item = &'a mut TestMember>) {
 /// removed by it, once, by value, in the epoch of the GroupInfo; and an application can ask for
 /// more.
 ///
-/// V-12.2-20 to V-12.2-23, V-12.4.3.2-08, V-12.4.3.2-09.
+/// V-12.2-21, V-12.2-23, V-12.4.3.2-08, V-12.4.3.2-09.
 #[test]
 fn attack_11_external_commit_abuse() -> Result<(), Error> {
     let mut group = TestGroup::new(SUITE, 4)?;
@@ -200,7 +200,7 @@ fn is_high(s: [u8; 32]) -> bool {
 /// leaves some of them behind. Nobody follows what it does not know, the same proposal by value
 /// reaches all, the signer here never makes the high one, and there is one encoding of each.
 ///
-/// V-5.1.2-03, V-5.2-03, V-12.2-17.
+/// V-5.1.2-03, V-12.2-17.
 #[test]
 fn attack_12_signature_malleability() -> Result<(), Error> {
     let suite = TestGroup::builder(P256).settings()?.suite;

@@ -19,7 +19,7 @@ use crate::support::{SUITE, refuses_welcome, violation};
 /// forges Commits, PublicMessages and GroupInfos. Tags of every wrong length are refused, and the
 /// right one is accepted afterwards.
 ///
-/// V-6.1-08, V-6.1-09, V-6.2-02, V-12.4.3-04.
+/// V-6.1-08, V-6.1-09, V-6.2-02.
 #[test]
 fn attack_01_truncated_mac() -> Result<(), Error> {
     fn resized(tag: &mut Option<Mac>, length: usize) {
@@ -100,9 +100,10 @@ impl Samples {
 }
 
 /// A decoder that reads past what it was given panics before anything is authenticated: one short
-/// message stops a server. Every message is cut at every byte, and has every byte changed.
+/// message stops a server. Every message is cut at every byte, has every byte changed, and has one
+/// byte too many.
 ///
-/// V-2.1.2-08 and every row that is about what can be read at all.
+/// V-2.0-03.
 #[test]
 fn attack_02_pre_authentication_panic() -> Result<(), Error> {
     let Samples { mut group, mut newcomer, messages, welcome, group_info, .. } = Samples::new()?;
@@ -111,6 +112,8 @@ fn attack_02_pre_authentication_panic() -> Result<(), Error> {
             let error = group.members[0].receive(&message[..cut]).unwrap_err();
             assert!(matches!(error, Error::Malformed(_)), "{cut}: {error:?}");
         }
+        let error = group.members[0].refuses([message, &[0][..]].concat());
+        assert!(matches!(error, Error::Malformed(DecodeError::TrailingBytes { count: 1 })));
         let before = group.members[0].fingerprint()?;
         for place in 0..message.len() {
             let mut changed = message.clone();
@@ -146,6 +149,8 @@ fn attack_02_pre_authentication_panic() -> Result<(), Error> {
     newcomer.join(&welcome)
 }
 
+type Read<'a> = &'a dyn Fn(&[u8]);
+
 /// A length prefix that claims a gigabyte makes a decoder allocate it. Whatever is claimed, wherever
 /// it stands: what is held at any time is a small multiple of what came.
 ///
@@ -156,13 +161,13 @@ fn attack_03_length_bombs() -> Result<(), Error> {
     let context = DecodeContext::default();
     let bombs: [&[u8]; 4] =
         [&[0xbf, 0xff, 0xff, 0xff], &[0x80, 0, 0x40, 0], &[0x7f, 0xff], &[0xff; 9]];
-    let bounded = |bytes: &[u8], read: &dyn Fn(&[u8])| {
+    let bounded = |bytes: &[u8], read: Read<'_>| {
         let held = allocation_counter::measure(|| read(bytes)).bytes_max;
         let bound = 64 * bytes.len() as u64 + 4_096;
         assert!(held <= bound, "{held} bytes for {}", bytes.len());
     };
     let whole = |bytes: &[u8]| drop(MlsMessage::read(bytes, &context));
-    let parts: [&dyn Fn(&[u8]); 4] = [
+    let parts: [Read<'_>; 4] = [
         &|bytes| drop(Commit::from_bytes(bytes, &context)),
         &|bytes| drop(KeyPackage::from_bytes(bytes, &context)),
         &|bytes| drop(GroupInfo::from_bytes(bytes, &context)),
@@ -211,7 +216,7 @@ impl Hooks for Expansions {
 /// billion steps to do, or adds to a number that has no room. A jump over the limit costs nothing
 /// and changes nothing, also where head and limit together would overflow.
 ///
-/// V-9.1-03 and the limits of section 9.2.
+/// V-9.1-03.
 #[test]
 fn attack_04_generation_denial_of_service() -> Result<(), Error> {
     let spy = Arc::new(Spying::new(DefaultProvider::new(), Expansions::default()));
@@ -257,7 +262,7 @@ fn attack_04_generation_denial_of_service() -> Result<(), Error> {
 /// signed by its sender uses up the key, the genuine message can't be read any more. It can; a second
 /// time it can't, nor can a copy of it move anything.
 ///
-/// V-6.1-03, V-6.3.2-04, V-9.2-01.
+/// V-6.1-03, V-6.3.1-06, V-6.3.2-04.
 #[test]
 fn attack_05_ratchet_burn() -> Result<(), Error> {
     let mut group = TestGroup::new(SUITE, 3)?;

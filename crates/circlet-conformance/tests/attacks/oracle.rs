@@ -34,6 +34,10 @@ impl<'a> Oracle<'a> {
         }
     }
 
+    fn is_leaf(at: usize) -> bool {
+        Self::level(at) == 0
+    }
+
     fn level(at: usize) -> u32 {
         (at as u32).trailing_ones()
     }
@@ -79,7 +83,7 @@ impl<'a> Oracle<'a> {
                 [at].into_iter().chain(unmerged).collect()
             }
             Some(Node::Leaf(_)) => vec![at],
-            None if at % 2 == 0 => Vec::new(),
+            None if Self::is_leaf(at) => Vec::new(),
             None => Self::children(at).into_iter().flat_map(|at| self.resolution(at)).collect(),
         }
     }
@@ -125,7 +129,7 @@ impl<'a> Oracle<'a> {
     /// The tree hash of a subtree as it was before these leaves were added.
     fn hash_without(&self, at: usize, added: &[LeafIndex]) -> Vec<u8> {
         let mut writer = Writer::new();
-        if at % 2 == 0 {
+        if Self::is_leaf(at) {
             let index = (at / 2) as u32;
             writer.u8(1);
             writer.u32(index);

@@ -27,7 +27,7 @@ fn welcoming() -> Result<(TestMember, ForgedCommit), Error> {
 /// group is in it: who signed, which secrets, which group, which old group it continues. Each of
 /// these is wrong once; what the joiner has is as it was, and the genuine Welcome works then.
 ///
-/// V-12.4.3-04, V-12.4.3-05, V-12.4.3.1-04, -08, -12, -18, -20, V-11.2-02, V-11.3-03.
+/// V-12.4.3-04, V-12.4.3-05, V-12.4.3.1-03, V-12.4.3.1-04, V-12.4.3.1-08, V-12.4.3.1-20.
 #[test]
 fn attack_16_welcome_misbinding() -> Result<(), Error> {
     let (mut newcomer, mut commit) = welcoming()?;

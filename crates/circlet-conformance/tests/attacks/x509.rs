@@ -55,7 +55,7 @@ impl Chain {
 /// takes a member for an authority. Basic constraints, path length and key usage are held against
 /// each issuer, and the validity of each certificate against the time.
 ///
-/// V-5.3-01, V-5.3-02.
+/// V-5.3-02.
 #[test]
 fn attack_22_x509_chains() {
     for suite in SUITES {

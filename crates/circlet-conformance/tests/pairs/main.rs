@@ -19,7 +19,7 @@ use circlet::Error;
 use table::{Content, KINDS, Kind, Slot, WAYS, related};
 use world::World;
 
-/// V-12.2-01 to V-12.2-15, V-12.1.8-03, V-6.1-06: each pair is accepted or refused as the table
+/// V-12.2-01, V-12.2-03 to V-12.2-14, V-12.2-17, V-12.1.6-01, V-12.1.8-03, V-12.1.8-04, V-6.1-06: each pair is accepted or refused as the table
 /// says; whoever commits leaves out what does not fit, and everybody follows.
 #[test]
 fn all_pairs_in_a_members_commit() -> Result<(), Error> {
