@@ -107,7 +107,7 @@ fn v_12_4_3_2_01_a_group_info_to_join_by() {
     let key = |data: Vec<u8>| Extension { extension_type: ExtensionType::EXTERNAL_PUB, data };
     let zero = HpkePublicKey::new(&[0; 32]).to_bytes().unwrap();
     let short = HpkePublicKey::new(&[9; 31]).to_bytes().unwrap();
-    for extension in [None, Some(key(zero)), Some(key(short)), Some(key(Vec::new()))] {
+    for extension in [None, Some(key(zero)), Some(key(short))] {
         let forged = insider.group_info();
         let forged = match extension {
             None => forged,
@@ -233,7 +233,7 @@ fn v_12_4_3_2_06_the_sender_of_an_external_commit() {
     );
     for member in &mut joining.group.members {
         let error = member.refuses(&tagged);
-        assert!(matches!(error, Error::Malformed(DecodeError::TrailingBytes)), "{error:?}");
+        assert!(matches!(error, Error::Malformed(DecodeError::TrailingBytes { .. })), "{error:?}");
     }
     joining.joins();
 }

@@ -379,9 +379,14 @@ fn v_12_4_3_1_27_a_tree_inside_and_one_outside() {
 fn v_12_4_3_1_13_whole_trees() {
     let mut welcomed = Welcomed::new();
     type Edit = fn(&mut Vec<Option<Node>>);
-    let cases: [(Violation, Edit); 11] = [
+    let cases: [(Violation, Edit); 12] = [
         (Violation::TreeTrailingBlank, |nodes| nodes.push(None)),
         (Violation::TreeTrailingBlank, |nodes| nodes.truncate(0)),
+        // The last one is a parent, with nothing to its right.
+        (Violation::TreeTrailingBlank, |nodes| {
+            nodes[13] = nodes[11].clone();
+            nodes.truncate(14);
+        }),
         (Violation::TreeNodeKind, |nodes| nodes.swap(0, 1)),
         (Violation::ParentHash, |nodes| {
             parent(nodes, 7).encryption_key = HpkePublicKey::new(&[9; 32])
