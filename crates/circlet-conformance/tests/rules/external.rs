@@ -245,11 +245,19 @@ fn v_12_4_3_2_07_an_external_commit_is_public() {
     let mut joining = Joining::new();
     let Content::Commit(commit) = joining.public().content.content else { panic!("no Commit") };
     let mut insider = joining.group.insider(1).unwrap();
-    let frame = insider.commit().edit_commit(|own| *own = commit);
-    let forged = frame.framed(|frame| frame.sender(Sender::NewMemberCommit)).private().unwrap();
-    for i in [0, 2] {
-        let error = joining.group.members[i].refuses(&forged);
-        assert!(matches!(error, Error::Violation(_)), "{error:?}");
+    let as_joiner = {
+        let commit = commit.clone();
+        let forged = insider.commit().edit_commit(|own| *own = commit);
+        forged.framed(|frame| frame.sender(Sender::NewMemberCommit)).private().unwrap()
+    };
+    let as_member = insider.commit().edit_commit(|own| *own = commit).private().unwrap();
+    for (forged, expected) in [
+        (as_joiner, Violation::ContentSignature),
+        (as_member, Violation::ExternalInitInMemberCommit),
+    ] {
+        for i in [0, 2] {
+            assert_violation(&joining.group.members[i].refuses(&forged), expected);
+        }
     }
     joining.joins();
 }
