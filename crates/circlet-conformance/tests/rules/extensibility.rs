@@ -1,16 +1,18 @@
 //! Extensions, capabilities and values that mean nothing (RFC 9420 section 13).
 
 use circlet::Error;
-use circlet::client::GroupOptions;
 use circlet::codec::{CustomProposal, DecodeContext, DecodeError};
 use circlet::crypto::CipherSuite;
+use circlet::group::best_cipher_suite;
 use circlet::identity::{Credential, CredentialType};
 use circlet::message::{MlsMessage, Proposal, ReInit};
 use circlet::rules::Violation;
 use circlet::testing::{
     Heard, TestGroup, TestMember, clients, default_capabilities, extensions_unchecked,
 };
-use circlet::tree::{Capabilities, Extension, ExtensionType, Extensions, ProposalType};
+use circlet::tree::{
+    Capabilities, Extension, ExtensionType, Extensions, ProposalType, RequiredCapabilities,
+};
 
 use crate::support::{SUITE, assert_violation};
 
@@ -293,11 +295,28 @@ fn v_13_5_04_grease_is_nothing_special() {
     }
 }
 
-/// V-13.5-05: two clients that send the same value have not agreed on it.
+/// V-13.5-05: members that all list the same such value have not agreed on it.
 #[test]
 fn v_13_5_05_grease_is_no_agreement() {
-    let test = clients(SUITE, 1).unwrap();
-    let options = GroupOptions { extensions: list([0x0a0a]), ..GroupOptions::default() };
-    let error = test.clients[0].create_group_with(options).unwrap_err();
-    assert_violation(&error, Violation::GroupContextExtensionSupport);
+    let mut group = group_with(&[0x0a0a, 0xf001]);
+    for (kind, agreed) in [(0x0a0a, false), (0xf001, true)] {
+        let required = RequiredCapabilities {
+            extension_types: vec![ExtensionType(kind)],
+            ..RequiredCapabilities::default()
+        };
+        let extensions = extensions_unchecked(vec![required.to_extension().unwrap()]);
+        let proposal = Proposal::GroupContextExtensions(extensions);
+        match agreed {
+            true => accepts(&mut group, proposal),
+            false => refuses(&mut group, Violation::RequiredCapabilities, proposal),
+        }
+    }
+    let grease = CipherSuite(0x0a0a);
+    let mut key_package = |name| {
+        let mut newcomer = group.newcomer(name).unwrap();
+        let forged = newcomer.forge_key_package();
+        forged.leaf(|leaf| leaf.capabilities.cipher_suites.insert(0, grease)).build().unwrap()
+    };
+    let key_packages = [key_package("one"), key_package("two")];
+    assert_eq!(best_cipher_suite(&key_packages, &[grease, SUITE]), Some(SUITE));
 }

@@ -1,15 +1,15 @@
 //! External Commits (RFC 9420 section 12.4.3.2), and the GroupInfos that they come from.
 
-use circlet::Error;
 use circlet::codec::{DecodeError, Encode};
 use circlet::crypto::HpkePublicKey;
-use circlet::group::{ExternalJoin, OpenedGroupInfo, StagedJoin};
+use circlet::group::{ExternalJoin, OpenedGroupInfo, Policy, StagedJoin};
 use circlet::message::{
     Commit, Content, GroupInfo, MlsMessage, Proposal, ProposalOrRef, PublicMessage, Sender,
 };
 use circlet::rules::Violation;
-use circlet::testing::{Forged, Frame, Outsider, TestGroup, TestMember};
+use circlet::testing::{Forged, Frame, Heard, Outsider, TestGroup, TestMember};
 use circlet::tree::{Extension, ExtensionType, LeafIndex};
+use circlet::{Error, Refused, Unready};
 
 use crate::support::{SUITE, assert_violation};
 
@@ -280,4 +280,70 @@ fn v_12_4_3_2_10_a_joiner_that_does_not_fit() {
     joiner.template.capabilities.credentials = vec![circlet::identity::CredentialType::X509];
     let error = join(&mut joiner, info, None).unwrap_err();
     assert_violation(&error, Violation::CredentialNotInCapabilities);
+}
+
+/// V-12.4.3.2-08: the application of each member says who may come in that way.
+#[test]
+fn v_12_4_3_2_08_policy() {
+    let refused = |replaces: Option<LeafIndex>, set: fn(&mut Policy), expected: Refused| {
+        let mut policy = Policy::default();
+        set(&mut policy);
+        let mut group = TestGroup::builder(SUITE).size(3).policy(policy).build().unwrap();
+        let mut joiner = group.newcomer("m2").unwrap();
+        let info = group.insider(1).unwrap().group_info().external_pub().build().unwrap();
+        let staged = join(&mut joiner, info, replaces).unwrap();
+        for i in [0, 1] {
+            let error = group.members[i].refuses(staged.message());
+            assert!(matches!(&error, Error::Refused(found) if *found == expected), "{error:?}");
+        }
+    };
+    refused(None, |policy| policy.external_joins = false, Refused::ExternalJoin);
+    let rejoins = Some(LeafIndex(2));
+    refused(rejoins, |policy| policy.external_rejoins = false, Refused::ExternalRejoin);
+    let required: fn(&mut Policy) = |policy| policy.external_psk_required = true;
+    refused(None, required, Refused::ExternalJoinWithoutPsk);
+}
+
+/// V-12.4.3.2-09: two external Commits from one GroupInfo: the first one ends its epoch.
+#[test]
+fn v_12_4_3_2_09_a_group_info_is_for_one_join() {
+    let mut group = TestGroup::new(SUITE, 3).unwrap();
+    let info = group.insider(1).unwrap().group_info().external_pub().build().unwrap();
+    let mut joiners = ["one", "two"].map(|name| group.newcomer(name).unwrap());
+    let [first, second] =
+        joiners.each_mut().map(|joiner| join(joiner, info.clone(), None).unwrap());
+    for member in &mut group.members {
+        member.receive(first.message()).unwrap();
+        let error = member.refuses(second.message());
+        assert!(matches!(error, Error::Unready(Unready::LateHandshake { .. })), "{error:?}");
+    }
+    let [mut one, mut two] = joiners;
+    one.enter(first.confirm());
+    group.members.push(one);
+    group.agree();
+    let info = group.insider(1).unwrap().group_info().external_pub().build().unwrap();
+    assert!(join(&mut two, info, None).is_ok());
+}
+
+/// V-12.4.3.2-05, V-12.4.3.2-10: whoever comes back takes the place of its old leaf, with its old
+/// signature key.
+#[test]
+fn a_member_comes_back() {
+    for old in 0..3_u32 {
+        let mut group = TestGroup::new(SUITE, 3).unwrap();
+        let other = (old + 1) % 3;
+        let insider = group.insider(other as usize);
+        let info = insider.unwrap().group_info().external_pub().build().unwrap();
+        let member = &mut group.members[old as usize];
+        let staged = join(member, info, Some(LeafIndex(old))).unwrap();
+        let heard = group.members[old as usize].receive(staged.message()).unwrap();
+        assert!(matches!(heard, Heard::Commit(outcome) if outcome.removes_own));
+        for i in (0..3).filter(|i| *i != old) {
+            group.members[i as usize].receive(staged.message()).unwrap();
+        }
+        group.members[old as usize].enter(staged.confirm());
+        group.agree();
+        group.update(old as usize).unwrap();
+        group.update(other as usize).unwrap();
+    }
 }
