@@ -456,3 +456,30 @@ fn v_12_4_3_01_unknown_extensions_of_a_group_info() {
         welcomed.newcomer.join(&welcome).unwrap();
     }
 }
+
+/// What is encrypted in a Welcome is malformed if it is cut off anywhere, or longer than it says.
+#[test]
+fn encrypted_objects_are_whole() {
+    let mut welcomed = Welcomed::new();
+    let malformed = |error: Error| assert!(matches!(error, Error::Malformed(_)), "{error:?}");
+    let edits: [fn(usize) -> Box<dyn Fn(&mut Vec<u8>)>; 2] = [
+        |length| Box::new(move |bytes| bytes.truncate(length)),
+        |length| Box::new(move |bytes| bytes.resize(bytes.len() + 1 + length, 0)),
+    ];
+    for edit in edits {
+        // GroupSecrets: two secrets of 32 bytes with their lengths, a presence octet, no PSK.
+        for length in 0..68 {
+            let cut = edit(length);
+            malformed(
+                welcomed.error(|welcome| welcome.edit_secrets_bytes(move |_, bytes| cut(bytes))),
+            );
+        }
+        for length in (0..400).step_by(13) {
+            let cut = edit(length);
+            malformed(
+                welcomed.error(|welcome| welcome.edit_group_info_bytes(move |bytes| cut(bytes))),
+            );
+        }
+    }
+    welcomed.joins();
+}

@@ -236,7 +236,7 @@ fn conversation() -> Run {
     run
 }
 
-/// V-9.2-01, V-9.2-04.
+/// V-9.2-04.
 #[test]
 fn no_kept_row_derives_a_consumed_key() {
     let run = conversation();
