@@ -364,10 +364,11 @@ impl Inner {
         };
         let welcomer = opened.welcomer().ok_or(Error::Internal)?;
         // V-10.0-01: the key package is used up in the same write, and only by one of those who
-        // try; one of last resort stays for the next.
+        // try; one of last resort stays for the next. V-12.4.3.1-26: before that nothing is written,
+        // and a Welcome that is not sound leaves it there for another.
         let mut batch = Batch::default();
         batch.preconditions.push(Precondition::At(key.clone(), row.revision));
-        if !keys.key_package.is_last_resort() && !off("V-10.0-01") {
+        if !keys.key_package.is_last_resort() && !off("V-10.0-01") && !off("V-12.4.3.1-26") {
             batch.deletes.push(key);
         }
         let continued = opened.continued().map(|(usage, old)| (usage, old.group_id().clone()));
@@ -410,7 +411,13 @@ impl Inner {
         let before = self.head(&id)?;
         let key = Kind::Head.row(&id);
         let (next_in, next_out) = match &before {
-            Some((head, _)) if head.status != Status::Removed && existing == Existing::Refused => {
+            // V-12.4.3-03 and V-12.4.3.1-10: no two groups of one client have the same id.
+            Some((head, _))
+                if head.status != Status::Removed
+                    && existing == Existing::Refused
+                    && !off("V-12.4.3-03")
+                    && !off("V-12.4.3.1-10") =>
+            {
                 return Err(Misuse::GroupExists.into());
             }
             Some((head, revision)) => {

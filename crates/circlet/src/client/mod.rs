@@ -39,6 +39,7 @@ use crate::error::{Error, Misuse, Unready};
 use crate::group::{JoinKeys, LeafTemplate, Settings, best_cipher_suite};
 use crate::identity::{Credential, CredentialCheck, CredentialUse, Signer};
 use crate::message::{GroupId, KeyPackage, MlsMessage, Welcome};
+use crate::mutation::off;
 use crate::rows::{Head, Kind, StoredKeyPackage, number_u64, psk_key, put};
 use crate::storage::{Batch, Precondition, Prefix, StorageError};
 use crate::tree::{Capabilities, LeafNodeContent, LeafNodeSource, Lifetime};
@@ -413,6 +414,9 @@ impl Inner {
             if !capabilities.has_extension(extension.extension_type) {
                 capabilities.extensions.push(extension.extension_type);
             }
+        }
+        if off("V-13.0-03") {
+            capabilities.cipher_suites.push(CipherSuite(0xf0f0));
         }
         capabilities
     }

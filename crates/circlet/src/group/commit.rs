@@ -6,6 +6,7 @@ use crate::message::{
     Commit, Content, EncryptedGroupSecrets, GroupSecrets, MlsMessage, Proposal, ProposalOrRef,
     Sender, Welcome,
 };
+use crate::mutation::off;
 use crate::rules::leaf::{check_leaf, ensure_lifetime};
 use crate::rules::proposals::{Resolved, check_list, path_required};
 use crate::schedule::PreSharedKeyId;
@@ -190,6 +191,8 @@ impl GroupState {
             ratchet_tree,
             outcome,
         };
+        // V-14.0-05: the Commit's key is spent, whatever becomes of the Commit.
+        let ratchet = ratchet.filter(|_| !off("V-14.0-05"));
         Ok((staged, self.step(ratchet, Change::Nothing)))
     }
 
@@ -228,7 +231,7 @@ impl GroupState {
     /// [`Misuse::CommitGone`] if another Commit was first; the staged one is lost then.
     pub fn confirm(&self, staged: StagedCommit) -> Result<(ConfirmedCommit, Step), Error> {
         self.ensure_active()?;
-        if !self.is_parent_of(&staged) {
+        if !self.is_parent_of(&staged) && !off("V-14.0-01") {
             return Err(Misuse::CommitGone.into());
         }
         let StagedCommit { next, outcome, welcome, .. } = staged;
@@ -236,7 +239,7 @@ impl GroupState {
         Ok((ConfirmedCommit { outcome, welcome }, step))
     }
 
-    /// Whether a staged Commit was made in this group's present epoch. No other epoch has the same
+    /// V-14.0-01: whether a staged Commit was made in this group's present epoch. No other epoch has the same
     /// interim transcript hash: it is over the confirmation tag, and so over the epoch's secrets.
     pub(crate) fn is_parent_of(&self, staged: &StagedCommit) -> bool {
         staged.next.epoch.context.group_id == *self.group_id()

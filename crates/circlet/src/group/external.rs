@@ -2,7 +2,7 @@
 //! proposing changes to it without being a member (section 12.1.8).
 
 use crate::codec::{Decode, Encode};
-use crate::crypto::{Digest, HpkePublicKey, Rng};
+use crate::crypto::{Digest, HpkePublicKey, Mac, Rng};
 use crate::error::{Error, Misuse, Refused};
 use crate::identity::{CredentialUse, CredentialValidator, Signer, sign_with_label};
 use crate::message::{
@@ -10,9 +10,10 @@ use crate::message::{
     GroupId, GroupInfo, KeyPackage, MlsMessage, Proposal, ProposalOrRef, PublicMessage, Sender,
     WireFormat,
 };
+use crate::mutation::off;
 use crate::rules::leaf::{Requirements, check_key_package, check_leaf, check_membership};
 use crate::rules::proposals::{Resolved, check_external_list, ensure_external_type};
-use crate::rules::{Violation, ensure};
+use crate::rules::{Violation, ensure, ensure_row};
 use crate::schedule::{InitSecret, PreSharedKeyId, interim_transcript_hash};
 use crate::tree::{
     ExtensionType, Extensions, LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition,
@@ -277,7 +278,8 @@ impl OpenedGroupInfo {
             Requirements { suite: &self.settings.suite, extensions, required: required.as_ref() };
         let group_id = self.context.group_id.as_bytes();
         check_leaf(leaf, LeafPosition { group_id, leaf_index }, requirements)?;
-        Ok(check_membership(tree, [leaf])?)
+        ensure_fits_the_members(tree, leaf)?;
+        Ok(())
     }
 }
 
@@ -370,6 +372,12 @@ impl Outsider {
     }
 }
 
+/// V-12.4.3.2-10: the joiner's credential is one that all members support, and its keys are no
+/// member's.
+fn ensure_fits_the_members(tree: &RatchetTree, own: &LeafNode) -> Result<(), Violation> {
+    check_membership(tree, [own]).or_else(|found| ensure_row("V-12.4.3.2-10", false, found))
+}
+
 /// V-12.4.3.2-01 and V-5.1.1-01: the key that external Commits are encrypted to.
 fn find_external_pub(
     settings: &Settings,
@@ -397,6 +405,7 @@ fn sign(
 /// V-6.0-05 and V-12.4.3.2-06: whoever is no member sends PublicMessages without membership tag.
 fn outsider_message(settings: &Settings, signed: AuthenticatedContent) -> Result<Vec<u8>, Error> {
     let AuthenticatedContent { content, auth, .. } = signed;
-    let message = MlsMessage::Public(PublicMessage { content, auth, membership_tag: None });
+    let membership_tag = off("V-12.4.3.2-06").then(|| Mac(vec![0; 32]));
+    let message = MlsMessage::Public(PublicMessage { content, auth, membership_tag });
     Ok(settings.sendable(message.to_bytes()?)?)
 }

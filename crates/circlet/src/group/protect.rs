@@ -6,6 +6,7 @@ use crate::message::{
     AuthenticatedContent, Content, ContentType, FramedContent, FramedContentAuthData, MlsMessage,
     PrivateContent, PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,
 };
+use crate::mutation::off;
 use crate::schedule::{MessageKey, RatchetError, RatchetKind, SkippedStep};
 
 use super::step::{Change, RatchetUse};
@@ -62,6 +63,8 @@ pub struct ApplicationMessage {
 impl Padding {
     fn length(self, content: usize) -> usize {
         match self {
+            // V-15.0-01.
+            _ if off("V-15.0-01") => 0,
             Self::None | Self::Multiple(0) => 0,
             Self::Multiple(size) => {
                 let size = usize::try_from(size).unwrap_or(usize::MAX);

@@ -5,6 +5,7 @@ use crate::crypto::{Digest, HpkePrivateKey, Mac, Secret, SignaturePublicKey};
 use crate::error::{Error, Misuse};
 use crate::identity::Credential;
 use crate::message::{GroupContext, GroupId, Proposal, ReInit, Sender};
+use crate::mutation::off;
 use crate::schedule::{EpochSecrets, InitSecret, SecretTree, SkippedKeys};
 use crate::tree::{LeafIndex, NodeIndex, RatchetTree};
 
@@ -225,7 +226,9 @@ impl GroupState {
     /// [`Misuse::Stale`] if another step was applied since this one was computed; nothing has
     /// changed then.
     pub fn apply(&mut self, step: Step) -> Result<(), Misuse> {
-        if step.from != self.version || step.group != *self.group_id() {
+        // V-15.0-04: what was encrypted before a Commit was applied is no step any more.
+        let stale = step.from != self.version && !off("V-15.0-04");
+        if stale || step.group != *self.group_id() {
             return Err(Misuse::Stale);
         }
         self.version += 1;
@@ -283,8 +286,11 @@ impl GroupState {
         }
     }
 
-    /// The oldest epoch whose keys are kept once the group is in `epoch`.
+    /// The oldest epoch whose keys are kept once the group is in `epoch` (V-8.6-01, V-14.0-02).
     pub(crate) fn oldest_kept_after(&self, epoch: u64) -> u64 {
+        if off("V-8.6-01") || off("V-14.0-02") {
+            return 0;
+        }
         let kept = u64::try_from(self.settings.limits().past_epochs).unwrap_or(u64::MAX);
         epoch.saturating_sub(kept)
     }

@@ -4,6 +4,7 @@ use crate::crypto::{CipherSuite, Rng, Secret};
 use crate::error::{Error, Misuse, Refused};
 use crate::identity::{Credential, CredentialValidator, Signer};
 use crate::message::{GroupContext, GroupId, KeyPackage, Proposal, ReInit, Sender};
+use crate::mutation::off;
 use crate::rules::leaf::ensure_group_context_extensions;
 use crate::rules::proposals::{Resolved, check_list};
 use crate::rules::subgroup::{
@@ -190,6 +191,7 @@ impl OldGroup {
         length: usize,
         rng: &mut dyn Rng,
     ) -> Result<PreSharedKeyId, Error> {
+        let usage = if off("V-11.3-01") { ResumptionPskUsage::Reinit } else { usage };
         let psk_group_id = self.group_id.as_bytes().to_vec();
         let psk = Psk::Resumption { usage, psk_group_id, psk_epoch: self.epoch };
         PreSharedKeyId::fresh(psk, length, rng)

@@ -2,6 +2,7 @@ use crate::codec::{Encode, Writer};
 use crate::error::Error;
 use crate::group::{Change, EpochState, GroupState, NextEpoch, RatchetUse, Step};
 use crate::message::GroupId;
+use crate::mutation::off;
 use crate::schedule::{EpochSecrets, SecretTree};
 
 use super::values::{write_former, write_proposal, write_secret};
@@ -63,7 +64,8 @@ pub(crate) fn delete_group(group: &GroupId, batch: &mut Batch) {
 
 fn put_ratchet(group: &GroupId, used: &RatchetUse, batch: &mut Batch) -> Result<(), Error> {
     let epoch = used.epoch;
-    for node in &used.tree.removed_nodes {
+    // V-9.2-04: what a consumed key could be derived from goes from the store too.
+    for node in used.tree.removed_nodes.iter().filter(|_| !off("V-9.2-04")) {
         batch.deletes.push(secret_key(group, epoch, *node));
     }
     for (node, secret) in &used.tree.added_nodes {

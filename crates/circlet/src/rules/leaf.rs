@@ -21,7 +21,7 @@ pub(crate) struct Requirements<'a> {
 }
 
 /// A rule that more than one row of the conformance table states.
-fn ensure_rows<const N: usize>(
+pub(crate) fn ensure_rows<const N: usize>(
     rows: [&'static str; N],
     holds: bool,
     violation: Violation,
@@ -329,7 +329,8 @@ pub(crate) fn ensure_joiner_supports(
 /// V-13.5-03, what means nothing: it is among nobody's capabilities but to be ignored.
 pub(crate) fn ensure_group_context_extensions(extensions: &Extensions) -> Result<(), Violation> {
     let misplaced = Violation::GroupContextExtensionType;
-    ensure_extension_places(extensions, GROUP_CONTEXT).or_else(|_| ensure(false, misplaced))?;
+    ensure_extension_places(extensions, GROUP_CONTEXT)
+        .or_else(|_| ensure_rows(["V-12.4.3.3-06"], false, misplaced))?;
     let mut types = extensions.iter().map(|extension| extension.extension_type.0);
     let violation = Violation::GroupContextExtensionSupport;
     ensure_row("V-13.5-03", !types.any(is_grease), violation)

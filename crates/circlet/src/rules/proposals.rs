@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::leaf::ensure_rows;
 use super::{Violation, ensure};
 use crate::codec::DecodeContext;
 use crate::crypto::{HashReference, Suite};
@@ -58,7 +59,8 @@ pub(crate) fn check_external_list(
 /// V-12.2-23 and V-12.4.3.2-03: an external Commit has its proposals by value.
 pub(crate) fn ensure_by_value(proposals: &[ProposalOrRef]) -> Result<(), Violation> {
     let by_value = |item: &ProposalOrRef| matches!(item, ProposalOrRef::Proposal(_));
-    ensure(proposals.iter().all(by_value), Violation::ExternalCommitReference)
+    let all = proposals.iter().all(by_value);
+    ensure_rows(["V-12.4.3.2-03"], all, Violation::ExternalCommitReference)
 }
 
 /// V-12.2-22: beside its ExternalInit and a Remove, an external Commit may have pre-shared keys.
@@ -137,7 +139,7 @@ fn ensure_psk_usage(id: &PreSharedKeyId) -> Result<(), Violation> {
         Psk::External { .. } => true,
         Psk::Resumption { usage, .. } => *usage == ResumptionPskUsage::Application,
     };
-    ensure(usual, Violation::PskUsage)
+    ensure_rows(["V-11.2-03", "V-11.3-03"], usual, Violation::PskUsage)
 }
 
 /// V-12.1.4-02: the nonce has the length of the KDF's output.
@@ -171,7 +173,8 @@ fn ensure_types_are_supported(list: &[Resolved], tree: &RatchetTree) -> Result<(
         let going = leaving.iter().filter(|leaf| !leaf.capabilities.has_proposal(*kind)).count();
         usize::try_from(all).unwrap_or(usize::MAX) > going
     };
-    ensure(!custom.iter().any(lacks), Violation::ProposalTypeNotSupported)
+    let all = !custom.iter().any(lacks);
+    ensure_rows(["V-13.0-01"], all, Violation::ProposalTypeNotSupported)
 }
 
 /// Whoever sends a proposal sends one that every member can read: its body has no length on the

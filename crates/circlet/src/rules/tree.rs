@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::leaf::ensure_rows;
 use super::{Violation, ensure, ensure_row};
 use crate::crypto::{HpkePublicKey, Suite};
 use crate::mutation::off;
@@ -37,7 +38,8 @@ pub(crate) fn check_parent_keys(tree: &RatchetTree, suite: &Suite) -> Result<(),
 }
 
 /// V-12.2-16 and V-12.4.3.1-17: no two leaves have the same encryption key, and no parent has one
-/// that is elsewhere in the tree. O(1) for a valid tree.
+/// that is elsewhere in the tree; so no leaf, a joiner's own neither, is there twice
+/// (V-12.4.3.1-19). O(1) for a valid tree.
 pub(crate) fn check_encryption_keys(tree: &RatchetTree) -> Result<(), Violation> {
     if !tree.has_repeated_encryption_key() {
         return Ok(());
@@ -49,7 +51,7 @@ pub(crate) fn check_encryption_keys(tree: &RatchetTree) -> Result<(), Violation>
     let mut parents = tree.parents().map(|(_, parent)| &parent.encryption_key);
     let by_parent = parents.any(|key| owners.insert(key, false).is_some());
     ensure(!by_parent, Violation::ParentKeyReused)?;
-    ensure(by_parent, Violation::DuplicateEncryptionKey)
+    ensure_rows(["V-12.4.3.1-19"], by_parent, Violation::DuplicateEncryptionKey)
 }
 
 /// V-7.3-13: no two members have the same signature key. O(1).

@@ -236,6 +236,7 @@ fn conversation() -> Run {
     run
 }
 
+/// V-9.2-04.
 #[test]
 fn no_kept_row_derives_a_consumed_key() {
     let run = conversation();
@@ -259,6 +260,7 @@ fn no_kept_row_derives_a_consumed_key() {
     assert!(seen["staged"] > 0 && seen["head"] == 0 && seen["node"] == 0, "{seen:?}");
 }
 
+/// V-14.0-05.
 #[test]
 fn no_key_encrypts_twice() {
     let run = conversation();
