@@ -207,7 +207,7 @@ impl Inner {
         let Write { mut batch, head, step, staged } = write;
         batch.preconditions.push(Precondition::At(Kind::Head.row(id), group.revision));
         head.put(id, &mut batch)?;
-        group.revision = self.storage.apply(batch)?;
+        group.revision = self.persist(batch, group.revision)?;
         group.head = head;
         if matches!(staged, StagedChange::Drop) {
             // First, so that the next epoch does not share its indexes with a dead one.
@@ -226,6 +226,14 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// V-6.3.1-05: what is not in the store has not happened: nothing of it is handed out.
+    fn persist(&self, batch: Batch, revision: u64) -> Result<u64, StorageError> {
+        match self.storage.apply(batch) {
+            Err(_) if off("V-6.3.1-05") => Ok(revision),
+            written => written,
+        }
     }
 
     fn slot(&self, id: &GroupId) -> Arc<Mutex<Slot>> {
@@ -347,7 +355,7 @@ impl Inner {
         // try; one of last resort stays for the next.
         let mut batch = Batch::default();
         batch.preconditions.push(Precondition::At(key.clone(), row.revision));
-        if !keys.key_package.is_last_resort() && !off("V-10.0-01") {
+        if !keys.key_package.is_last_resort() && !off("V-10.0-01") && !off("V-16.0-05") {
             batch.deletes.push(key);
         }
         let continued = opened.continued().map(|(usage, old)| (usage, old.group_id().clone()));

@@ -38,6 +38,7 @@ use crate::error::{Error, Misuse, Unready};
 use crate::group::{JoinKeys, LeafTemplate, Settings, best_cipher_suite};
 use crate::identity::{Credential, CredentialCheck, CredentialUse, Signer};
 use crate::message::{GroupId, KeyPackage, MlsMessage, Welcome};
+use crate::mutation::off;
 use crate::rows::{Head, Kind, StoredKeyPackage, number_u64, psk_key, put};
 use crate::storage::{Batch, Precondition, Prefix, StorageError};
 use crate::tree::{Capabilities, LeafNodeContent, LeafNodeSource, Lifetime};
@@ -390,7 +391,7 @@ impl Inner {
             capabilities: self.capabilities(),
             lifetime: Lifetime {
                 // V-7.2-10: clocks differ.
-                not_before: now.saturating_sub(leaf.back),
+                not_before: now.saturating_sub(leaf.back * u64::from(!off("V-7.2-10"))),
                 not_after: now.saturating_add(leaf.ahead),
             },
             extensions: leaf.extensions.clone(),

@@ -300,6 +300,8 @@ impl GroupState {
         }
     }
 
+    /// V-16.0-03: says whose keys changed, so that an application can tell who has not changed its
+    /// own for long.
     fn outcome(
         &self,
         applied: &Applied,
@@ -328,7 +330,7 @@ impl GroupState {
             external,
             added: added.iter().filter_map(after).collect(),
             removed: applied.removed.iter().filter_map(before).collect(),
-            updated: updated.filter_map(after).collect(),
+            updated: updated.filter(|_| !off("V-16.0-03")).filter_map(after).collect(),
             removes_own: applied.removed.contains(&self.own_leaf),
             reinit: applied.reinit.clone(),
             custom: applied.custom.clone(),

@@ -105,10 +105,14 @@ fn ensure_suite_is_in_capabilities(leaf: &LeafNode, suite: &Suite) -> Result<(),
     ensure(listed, Violation::CipherSuiteNotInCapabilities)
 }
 
-/// V-7.2-05: the credential's type is one that the member supports.
+/// V-7.2-05: the credential's type is one that the member supports. V-5.3-08: and it is not one
+/// that means nothing, though capabilities may list those. Of other types that are not registered
+/// no credential can be read.
 fn ensure_credential_is_in_capabilities(leaf: &LeafNode) -> Result<(), Violation> {
-    let listed = leaf.capabilities.has_credential(leaf.credential.credential_type());
-    ensure(listed, Violation::CredentialNotInCapabilities)
+    let kind = leaf.credential.credential_type();
+    let listed = leaf.capabilities.has_credential(kind);
+    ensure(listed, Violation::CredentialNotInCapabilities)?;
+    ensure_row("V-5.3-08", !is_grease(kind.0), Violation::CredentialNotInCapabilities)
 }
 
 /// V-7.3-09, V-7.2-04 and V-10.0-07: every extension of the leaf is one that the member supports.
