@@ -11,7 +11,7 @@ use crate::group::{
 };
 use crate::identity::{Credential, CredentialValidator, Signer, SigningKey};
 use crate::message::{GroupId, MlsMessage, Welcome};
-use crate::mutation::off;
+use crate::mutation::{any_off, off};
 use crate::rows::{
     Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, key_package_key, load_group,
     put_new_group, staged_message,
@@ -216,7 +216,7 @@ impl Inner {
         let epoch = group.state.epoch();
         batch.preconditions.push(Precondition::At(Kind::Head.row(id), group.revision));
         head.put(id, &mut batch)?;
-        group.revision = self.storage.apply(batch)?;
+        group.revision = self.persist(batch, group.revision)?;
         group.head = head;
         if matches!(staged, StagedChange::Drop) {
             // First, so that the next epoch does not share its indexes with a dead one.
@@ -240,6 +240,14 @@ impl Inner {
             group.signers.retain(|signer| Some(signer.public_key()) == own.as_ref());
         }
         Ok(())
+    }
+
+    /// V-6.3.1-05: what is not in the store has not happened: nothing of it is handed out.
+    fn persist(&self, batch: Batch, revision: u64) -> Result<u64, StorageError> {
+        match self.storage.apply(batch) {
+            Err(_) if off("V-6.3.1-05") => Ok(revision),
+            written => written,
+        }
     }
 
     fn slot(&self, id: &GroupId) -> Arc<Mutex<Slot>> {
@@ -368,7 +376,8 @@ impl Inner {
         // and a Welcome that is not sound leaves it there for another.
         let mut batch = Batch::default();
         batch.preconditions.push(Precondition::At(key.clone(), row.revision));
-        if !keys.key_package.is_last_resort() && !off("V-10.0-01") && !off("V-12.4.3.1-26") {
+        let kept = any_off(&["V-10.0-01", "V-12.4.3.1-26", "V-16.0-05"]);
+        if !keys.key_package.is_last_resort() && !kept {
             batch.deletes.push(key);
         }
         let continued = opened.continued().map(|(usage, old)| (usage, old.group_id().clone()));
@@ -415,8 +424,7 @@ impl Inner {
             Some((head, _))
                 if head.status != Status::Removed
                     && existing == Existing::Refused
-                    && !off("V-12.4.3-03")
-                    && !off("V-12.4.3.1-10") =>
+                    && !any_off(&["V-12.4.3-03", "V-12.4.3.1-10"]) =>
             {
                 return Err(Misuse::GroupExists.into());
             }

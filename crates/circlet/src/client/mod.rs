@@ -397,7 +397,7 @@ impl Inner {
             capabilities: self.capabilities(),
             lifetime: Lifetime {
                 // V-7.2-10: clocks differ.
-                not_before: now.saturating_sub(leaf.back),
+                not_before: now.saturating_sub(leaf.back * u64::from(!off("V-7.2-10"))),
                 not_after: now.saturating_add(leaf.ahead),
             },
             extensions: leaf.extensions.clone(),
