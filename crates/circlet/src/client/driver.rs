@@ -22,7 +22,7 @@ use crate::tree::Extensions;
 
 use super::GroupOptions;
 use super::builder::Clock;
-use super::event::{Joined, Received};
+use super::event::{Continuation, Joined, Received};
 use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
 use super::plan::{self, Env, Plan, StagedChange, Write};
 use super::psks::LoadedPsks;
@@ -77,7 +77,7 @@ enum Slot {
 }
 
 /// How often an operation is computed anew because another writer was first.
-const ATTEMPTS: usize = 256;
+pub(super) const ATTEMPTS: usize = 256;
 
 /// The client's generator, locked for each draw and not for a whole operation, so that groups
 /// work in parallel.
@@ -220,7 +220,14 @@ impl Inner {
         group.head = head;
         if matches!(staged, StagedChange::Drop) {
             // First, so that the next epoch does not share its indexes with a dead one.
-            group.staged = None;
+            let own = group.state.own_leaf();
+            let dropped = group.staged.take();
+            let key = dropped.as_ref().and_then(|staged| staged.next.epoch.tree.leaf(own));
+            let present = self.signer_of(group).public_key().clone();
+            group.signers.retain(|signer| {
+                let key = key.map(|leaf| &leaf.signature_key);
+                *signer.public_key() == present || Some(signer.public_key()) != key
+            });
         }
         if let Some(step) = step {
             group.state.apply(step)?;
@@ -250,6 +257,14 @@ impl Inner {
         }
     }
 
+    /// Forgets a slot that nobody else holds: the map's handle and the caller's are the only ones.
+    fn drop_unused_slot(&self, id: &GroupId) {
+        let mut slots = lock(&self.slots);
+        if slots.get(id).is_some_and(|slot| Arc::strong_count(slot) <= 2) {
+            slots.remove(id);
+        }
+    }
+
     fn slot(&self, id: &GroupId) -> Arc<Mutex<Slot>> {
         lock(&self.slots).entry(id.clone()).or_default().clone()
     }
@@ -261,7 +276,7 @@ impl Inner {
                 Err(error) => {
                     // A group id from the network leaves nothing behind.
                     if matches!(error, Error::Unready(Unready::UnknownGroup)) {
-                        lock(&self.slots).remove(id);
+                        self.drop_unused_slot(id);
                     }
                     return Err(error);
                 }
@@ -306,10 +321,15 @@ impl Inner {
         Ok(self.head(id)?.is_some_and(|(head, _)| head.status != Status::Removed))
     }
 
+    /// The latest epoch of a group that this client knows of, also after it was removed.
+    pub(super) fn epoch_seen(&self, id: &GroupId) -> Result<Option<u64>, Error> {
+        Ok(self.head(id)?.map(|(head, _)| head.epoch))
+    }
+
     pub(super) fn receive(&self, id: &GroupId, bytes: &[u8]) -> Result<Received, Error> {
         if is_public(bytes) {
             let message = MlsMessage::read(bytes, &self.settings.context)?;
-            if let Some(joined) = self.echo_of_join(&message, bytes)? {
+            if let Some(joined) = self.echo_of_join(id, &message, bytes)? {
                 return Ok(joined);
             }
         }
@@ -380,10 +400,23 @@ impl Inner {
         if !keys.key_package.is_last_resort() && !kept {
             batch.deletes.push(key);
         }
-        let continued = opened.continued().map(|(usage, old)| (usage, old.group_id().clone()));
-        if let Some((ResumptionPskUsage::Reinit, old)) = &continued {
+        let continued = opened.continued().map(|(usage, old)| Continuation {
+            usage,
+            group_id: old.group_id().clone(),
+            epoch: old.epoch(),
+        });
+        // A join of one's own that waits would bring an epoch from before this one.
+        batch.deletes.push(Kind::Joining.row(opened.group_id()));
+        // A Welcome to a key package of last resort can come again: not with the epochs of which
+        // keys were used.
+        let seen = self.epoch_seen(opened.group_id())?;
+        if keys.key_package.is_last_resort() && seen.is_some_and(|seen| opened.epoch() <= seen) {
+            return Err(Unready::ForgottenEpoch { message: opened.epoch() }.into());
+        }
+        let reinit = |old: &&Continuation| old.usage == ResumptionPskUsage::Reinit;
+        if let Some(old) = continued.as_ref().filter(reinit) {
             // No other group can take its place.
-            batch.delete_prefixes.push(Kind::OldGroup.of_group(old));
+            batch.delete_prefixes.push(Kind::OldGroup.of_group(&old.group_id));
         }
         let state = opened.review(&*self.validator)?;
         self.begin(state, batch, |beginning| {
@@ -487,6 +520,7 @@ impl Inner {
             let mut batch = Batch::default();
             batch.preconditions.push(Precondition::At(Kind::Head.row(id), revision));
             delete_group(id, &mut batch);
+            batch.deletes.push(Kind::Joining.row(id));
             batch.delete_prefixes.extend([Kind::Out, Kind::In].map(|kind| kind.of_group(id)));
             // The numbers go on where they were, should the client join again.
             (head.status, head.staged) = (Status::Removed, None);

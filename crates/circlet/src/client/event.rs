@@ -1,12 +1,11 @@
-use std::fmt;
-
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
-use crate::crypto::SignaturePublicKey;
 use crate::error::Error;
-use crate::group::{ApplicationMessage, CommitOutcome, Member};
-use crate::identity::Credential;
+use crate::group::{ApplicationMessage, CommitOutcome, Member, Proposer};
 use crate::message::{GroupId, Proposal};
-use crate::rows::{put, read, read_member, read_outcome, write_member, write_outcome};
+use crate::rows::{
+    put, read, read_member, read_outcome, read_proposer, write_member, write_outcome,
+    write_proposer,
+};
 use crate::schedule::ResumptionPskUsage;
 use crate::storage::Batch;
 
@@ -29,6 +28,11 @@ pub enum Received {
     Joined(Joined),
     /// This client was removed. The group's state is deleted.
     Removed(EpochChange),
+    /// Somebody joined by an external Commit in the place of this client: itself elsewhere, after
+    /// it had lost its state, or somebody whom the validator takes for it. Nothing has changed, for
+    /// this client can't verify that the others have accepted that. If the delivery service has,
+    /// this client is no member any more: [`Group::forget`] the group, or join it again.
+    Replaced(EpochChange),
     /// A message that this client sent. Nothing has changed.
     Own,
     /// A Commit of this epoch that this client made and discarded: somebody carries it all the
@@ -67,76 +71,6 @@ pub struct ReceivedProposal {
     proposal: Proposal,
 }
 
-/// Who made a proposal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Proposer {
-    /// A member.
-    Member(Member),
-    /// An external sender of the group's extensions (RFC 9420 section 12.1.8.1).
-    External {
-        /// Its place in the extension.
-        index: u32,
-        /// Who it is.
-        credential: Credential,
-        /// Verifies what it signs.
-        signature_key: SignaturePublicKey,
-    },
-    /// Somebody who proposes its own Add.
-    NewMember,
-}
-
-/// The proposer's credential, for people.
-impl fmt::Display for Proposer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Member(member) => member.fmt(f),
-            Self::External { credential, .. } => credential.fmt(f),
-            Self::NewMember => f.write_str("a new member"),
-        }
-    }
-}
-
-impl Proposer {
-    /// The member, if it is one.
-    #[must_use]
-    pub fn member(&self) -> Option<&Member> {
-        match self {
-            Self::Member(member) => Some(member),
-            Self::External { .. } | Self::NewMember => None,
-        }
-    }
-
-    fn write(&self, writer: &mut Writer) {
-        match self {
-            Self::Member(member) => {
-                writer.u8(1);
-                write_member(member, writer);
-            }
-            Self::External { index, credential, signature_key } => {
-                writer.u8(2);
-                writer.u32(*index);
-                credential.encode(writer);
-                signature_key.encode(writer);
-            }
-            Self::NewMember => writer.u8(3),
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        match reader.u8()? {
-            1 => read_member(reader).map(Self::Member),
-            2 => Ok(Self::External {
-                index: reader.u32()?,
-                credential: Credential::decode(reader)?,
-                signature_key: SignaturePublicKey::decode(reader)?,
-            }),
-            3 => Ok(Self::NewMember),
-            other => Err(DecodeError::UnknownValue { kind: "proposer", value: other.into() }),
-        }
-    }
-}
-
 /// What a Commit did to a group.
 #[derive(Clone, Debug)]
 pub struct EpochChange {
@@ -146,12 +80,24 @@ pub struct EpochChange {
     welcome: Option<Outgoing>,
 }
 
+/// The group that another one continues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Continuation {
+    /// Whether it was re-initialized or branched.
+    pub usage: ResumptionPskUsage,
+    /// The group that was there before.
+    pub group_id: GroupId,
+    /// The epoch that it was in.
+    pub epoch: u64,
+}
+
 /// A group that this client is now in.
 #[derive(Clone, Debug)]
 pub struct Joined {
     id: DeliveryId,
     welcomer: Option<Member>,
-    continued: Option<(ResumptionPskUsage, GroupId)>,
+    continued: Option<Continuation>,
 }
 
 impl Received {
@@ -161,7 +107,10 @@ impl Received {
         match self {
             Self::Message(event) => Some(&event.id),
             Self::Proposal(event) => Some(&event.id),
-            Self::Commit(event) | Self::Confirmed(event) | Self::Removed(event) => Some(&event.id),
+            Self::Commit(event)
+            | Self::Confirmed(event)
+            | Self::Removed(event)
+            | Self::Replaced(event) => Some(&event.id),
             Self::Joined(event) => Some(&event.id),
             Self::Own
             | Self::Discarded
@@ -188,12 +137,13 @@ impl Received {
             }
             Self::Proposal(event) => {
                 writer.u8(2);
-                event.sender.write(writer);
+                write_proposer(&event.sender, writer);
                 event.proposal.encode(writer);
             }
             Self::Commit(event) => event.write(3, writer),
             Self::Confirmed(event) => event.write(4, writer),
             Self::Removed(event) => event.write(5, writer),
+            Self::Replaced(event) => event.write(7, writer),
             Self::Joined(event) => {
                 writer.u8(6);
                 match &event.welcomer {
@@ -205,10 +155,11 @@ impl Received {
                 }
                 match &event.continued {
                     None => writer.u8(0),
-                    Some((usage, group)) => {
+                    Some(Continuation { usage, group_id, epoch }) => {
                         writer.u8(1);
                         usage.encode(writer);
-                        group.encode(writer);
+                        group_id.encode(writer);
+                        writer.u64(*epoch);
                     }
                 }
             }
@@ -229,12 +180,13 @@ impl Received {
             1 => Ok(Self::Message(Message { id, message: read_message(reader)? })),
             2 => Ok(Self::Proposal(ReceivedProposal {
                 id,
-                sender: Proposer::read(reader)?,
+                sender: read_proposer(reader)?,
                 proposal: Proposal::decode(reader)?,
             })),
             3 => EpochChange::read(id, reader).map(Self::Commit),
             4 => EpochChange::read(id, reader).map(Self::Confirmed),
             5 => EpochChange::read(id, reader).map(Self::Removed),
+            7 => EpochChange::read(id, reader).map(Self::Replaced),
             6 => Ok(Self::Joined(Joined {
                 id,
                 welcomer: match reader.u8()? {
@@ -244,7 +196,11 @@ impl Received {
                 },
                 continued: match reader.u8()? {
                     0 => None,
-                    1 => Some((ResumptionPskUsage::decode(reader)?, GroupId::decode(reader)?)),
+                    1 => Some(Continuation {
+                        usage: ResumptionPskUsage::decode(reader)?,
+                        group_id: GroupId::decode(reader)?,
+                        epoch: reader.u64()?,
+                    }),
                     other => return Err(DecodeError::InvalidPresence(other)),
                 },
             })),
@@ -389,11 +345,7 @@ impl EpochChange {
 }
 
 impl Joined {
-    pub(super) fn new(
-        id: DeliveryId,
-        welcomer: Member,
-        continued: Option<(ResumptionPskUsage, GroupId)>,
-    ) -> Self {
+    pub(super) fn new(id: DeliveryId, welcomer: Member, continued: Option<Continuation>) -> Self {
         Self { id, welcomer: Some(welcomer), continued }
     }
 
@@ -421,10 +373,12 @@ impl Joined {
     }
 
     /// The group that this one continues, by re-initialization or as a branch (RFC 9420 sections
-    /// 11.2 and 11.3): this client was in that one too, and so was everybody here.
+    /// 11.2 and 11.3): this client was in that one too, and so was everybody here, in that epoch. A
+    /// branch may be of an epoch that is over, and its roster of that time: look at it, if somebody
+    /// has been removed since.
     #[must_use]
-    pub fn continued(&self) -> Option<(ResumptionPskUsage, &GroupId)> {
-        self.continued.as_ref().map(|(usage, group)| (*usage, group))
+    pub fn continued(&self) -> Option<&Continuation> {
+        self.continued.as_ref()
     }
 
     pub(super) fn into_group(self, client: &Client) -> Group {

@@ -6,12 +6,12 @@ use std::fmt;
 use crate::error::{Error, Misuse, Unready};
 use crate::group::{ExternalJoin, Judge, OpenedGroupInfo, Outsider, StagedJoin};
 use crate::message::{GroupId, GroupInfo, MlsMessage, Sender};
-use crate::rows::{Kind, StoredKeyPackage, joining_message, put_joining, read_joining};
+use crate::rows::{Joining, Kind, StoredKeyPackage, joining_message, put_joining, read_joining};
 use crate::schedule::{PreSharedKeyId, Psk};
 use crate::storage::{Batch, Precondition, Prefix, StorageError};
 use crate::tree::LeafIndex;
 
-use super::driver::{Beginning, Existing};
+use super::driver::{ATTEMPTS, Beginning, Existing};
 use super::event::{Joined, Received};
 use super::psks::LoadedPsks;
 use super::{Client, Group, Inner};
@@ -41,6 +41,7 @@ pub struct ExternalJoinBuilder<'a> {
     group_info: Vec<u8>,
     ratchet_tree: Option<Vec<u8>>,
     replaces: Option<LeafIndex>,
+    replaces_state: bool,
     psks: Vec<Psk>,
     authenticated_data: Vec<u8>,
 }
@@ -57,14 +58,16 @@ pub struct PendingJoin {
 
 impl Client {
     /// Begins to join the group of a GroupInfo, an encoded MLSMessage that a member has made with
-    /// [`Group::group_info`], by an external Commit. A client that is a member already, or was and
-    /// lost its state, comes back so: its old leaf is removed in the same Commit.
+    /// [`Group::group_info`], by an external Commit. A client that was a member and lost its state, or
+    /// was left behind ([`ExternalJoinBuilder::rejoin`]), comes back so: its old leaf is removed in
+    /// the same Commit.
     pub fn external_join(&self, group_info: impl AsRef<[u8]>) -> ExternalJoinBuilder<'_> {
         ExternalJoinBuilder {
             client: self,
             group_info: group_info.as_ref().to_vec(),
             ratchet_tree: None,
             replaces: None,
+            replaces_state: false,
             psks: Vec::new(),
             authenticated_data: Vec::new(),
         }
@@ -116,6 +119,14 @@ impl ExternalJoinBuilder<'_> {
         self
     }
 
+    /// Lets this client's present state of the group go, once the Commit is confirmed: for a member
+    /// that was left behind. Nobody else may say which group that is: whoever knows a group's id can
+    /// make another one with it, so that the GroupInfo has to come from somebody who is trusted.
+    pub fn rejoin(mut self) -> Self {
+        self.replaces_state = true;
+        self
+    }
+
     /// The leaf that this client had before with another signature key: the Commit removes it. One
     /// with the same key is found without being named.
     pub fn replacing(mut self, leaf_index: LeafIndex) -> Self {
@@ -147,7 +158,8 @@ impl ExternalJoinBuilder<'_> {
     /// Makes the external Commit and keeps it.
     ///
     /// # Errors
-    /// [`Misuse::JoinStaged`] if there is one for this group already; [`Misuse::NotGroupInfo`];
+    /// [`Misuse::JoinStaged`] if there is one for this group already; [`Misuse::GroupExists`] if
+    /// this client is in a group with this id, unless it comes back; [`Misuse::NotGroupInfo`];
     /// [`Error::Violation`] or [`Error::Malformed`] if the GroupInfo is not sound or not meant for
     /// joining; [`Unready::RatchetTreeMissing`]; [`Unready::UnknownPsk`];
     /// [`Refused::Credential`](crate::Refused::Credential) if the validator rejects a member, or
@@ -163,14 +175,18 @@ impl ExternalJoinBuilder<'_> {
             }
         };
         let group_id = staged.group_id().clone();
+        if !self.replaces_state && inner.is_member(&group_id)? {
+            return Err(Misuse::GroupExists.into());
+        }
+        let joining = Joining { staged, replaces_state: self.replaces_state };
         let mut batch = Batch::default();
         batch.preconditions.push(Precondition::Absent(Kind::Joining.row(&group_id)));
-        put_joining(&staged, &mut batch)?;
+        put_joining(&joining, &mut batch)?;
         match inner.storage.apply(batch) {
             Err(StorageError::Conflict) => return Err(Misuse::JoinStaged.into()),
             other => other?,
         };
-        Ok(PendingJoin { client: self.client.clone(), group_id, message: staged.message })
+        Ok(PendingJoin { client: self.client.clone(), group_id, message: joining.staged.message })
     }
 
     fn read_group_info(&self) -> Result<GroupInfo, Error> {
@@ -200,13 +216,18 @@ impl ExternalJoinBuilder<'_> {
             return Ok(self.replaces);
         }
         let inner = &*self.client.inner;
-        match inner.look(opened.group_id(), |group| Ok(group.state.own_leaf())) {
-            Ok(own) => return Ok(opened.tree().leaf(own).map(|_| own)),
-            Err(Error::Unready(Unready::UnknownGroup) | Error::Misuse(Misuse::NotMember)) => {}
-            Err(error) => return Err(error),
-        }
-        let key = crate::identity::Signer::public_key(&inner.signer);
-        Ok(opened.tree().signature_key_owner(key))
+        let tree = opened.tree();
+        let own = |group: &crate::rows::LoadedGroup| {
+            let own = group.state.member(group.state.own_leaf());
+            Ok(own.and_then(|own| tree.signature_key_owner(&own.signature_key)))
+        };
+        // With the key that it has in this group, or else with the one that it began with.
+        let found = match inner.look(opened.group_id(), own) {
+            Err(Error::Unready(Unready::UnknownGroup) | Error::Misuse(Misuse::NotMember)) => None,
+            other => other?,
+        };
+        let first = crate::identity::Signer::public_key(&inner.signer);
+        Ok(found.or_else(|| tree.signature_key_owner(first)))
     }
 
     fn psk_ids(&self) -> Result<Vec<PreSharedKeyId>, Error> {
@@ -234,10 +255,10 @@ impl PendingJoin {
     /// before, its old state of the group is deleted.
     ///
     /// # Errors
-    /// [`Misuse::JoinGone`] if it was confirmed before, such as by its echo, or discarded; the
-    /// store failed.
+    /// [`Misuse::JoinGone`] if it was confirmed before, such as by its echo, or discarded, or the
+    /// group went on without it; the store failed.
     pub fn confirm(self) -> Result<Group, Error> {
-        let joined = self.client.inner.confirm_join(&self.group_id, Some(&self.message), false)?;
+        let joined = self.client.inner.confirm_join(&self.group_id, &self.message, false)?;
         let Some(joined) = joined else { return Err(Misuse::JoinGone.into()) };
         Ok(joined.into_group(&self.client))
     }
@@ -266,35 +287,57 @@ impl Inner {
     /// A message that could be the echo of a join that waits: then the client is in the group.
     pub(super) fn echo_of_join(
         &self,
+        id: &GroupId,
         message: &MlsMessage,
         bytes: &[u8],
     ) -> Result<Option<Received>, Error> {
         let MlsMessage::Public(public) = message else { return Ok(None) };
-        if public.content.sender != Sender::NewMemberCommit {
+        if public.content.sender != Sender::NewMemberCommit || public.content.group_id != *id {
             return Ok(None);
         }
-        let joined = self.confirm_join(&public.content.group_id, Some(bytes), true)?;
+        let joined = self.confirm_join(&public.content.group_id, bytes, true)?;
         Ok(joined.map(Received::Joined))
     }
 
     /// Begins the group of the join that waits, if its message is this one. `event`: whether the
-    /// joining is kept as an undelivered event.
+    /// joining is kept as an undelivered event. Where another writer was first, it is tried anew.
     fn confirm_join(
         &self,
         group_id: &GroupId,
-        message: Option<&[u8]>,
+        message: &[u8],
+        event: bool,
+    ) -> Result<Option<Joined>, Error> {
+        for _ in 0..ATTEMPTS {
+            match self.try_confirm_join(group_id, message, event) {
+                Err(Error::Storage(StorageError::Conflict)) => {}
+                other => return other,
+            }
+        }
+        Err(StorageError::Conflict.into())
+    }
+
+    fn try_confirm_join(
+        &self,
+        group_id: &GroupId,
+        message: &[u8],
         event: bool,
     ) -> Result<Option<Joined>, Error> {
         let key = Kind::Joining.row(group_id);
         let Some(row) = self.storage.read(&key)? else { return Ok(None) };
-        let StagedJoin { message: own, state } = read_joining(&row.value, self.settings.clone())?;
-        if message != Some(own.as_slice()) {
+        if message != joining_message(&row.value)? {
             return Ok(None);
         }
-        let hash = self.settings.suite.hash(&[&own])?.as_bytes().to_vec();
+        let Joining { staged, replaces_state } = read_joining(&row.value, self.settings.clone())?;
         let mut batch = Batch { deletes: vec![key.clone()], ..Batch::default() };
         batch.preconditions.push(Precondition::At(key, row.revision));
-        let joined = self.begin_over(state, batch, Existing::Replaced, |beginning| {
+        // Another Commit of its epoch was first, and this client has seen it.
+        if self.epoch_seen(group_id)?.is_some_and(|seen| seen >= staged.state.epoch()) {
+            self.storage.apply(batch)?;
+            return Ok(None);
+        }
+        let hash = self.settings.suite.hash(&[message])?.as_bytes().to_vec();
+        let existing = if replaces_state { Existing::Replaced } else { Existing::Refused };
+        let joined = self.begin_over(staged.state, batch, existing, |beginning| {
             beginning.remember_commit(hash);
             let joined = Joined::by_commit(beginning.next_in());
             if event {
@@ -302,10 +345,7 @@ impl Inner {
             }
             Ok(joined)
         });
-        match joined {
-            Err(Error::Storage(StorageError::Conflict)) => Ok(None),
-            other => other.map(Some),
-        }
+        joined.map(Some)
     }
 }
 

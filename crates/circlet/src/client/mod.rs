@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 pub use builder::{ClientBuilder, Clock, SystemClock};
 pub use commit::{CommitBuilder, Confirmed, Invited, PendingCommit, PendingInvite};
-pub use event::{EpochChange, Joined, Message, Proposer, Received, ReceivedProposal};
+pub use event::{Continuation, EpochChange, Joined, Message, Received, ReceivedProposal};
 pub use external::{ExternalJoinBuilder, PendingJoin};
 pub use group::{Group, GroupOptions};
 pub use outgoing::{DeliveryId, Outgoing, OutgoingKind};
@@ -36,6 +36,7 @@ pub use subgroup::{Continued, ReInitOptions};
 use crate::codec::Encode;
 use crate::crypto::{CipherSuite, Rng, Secret};
 use crate::error::{Error, Misuse, Unready};
+pub use crate::group::Proposer;
 use crate::group::{JoinKeys, LeafTemplate, Settings, best_cipher_suite};
 use crate::identity::{Credential, CredentialCheck, CredentialUse, Signer};
 use crate::message::{GroupId, KeyPackage, MlsMessage, Welcome};

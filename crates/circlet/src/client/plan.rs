@@ -7,15 +7,14 @@ use crate::group::{
     OpenedCommit, OpenedProposal, PskSource, Signers, StagedCommit, Status, Step,
 };
 use crate::identity::{CredentialValidator, Signer, SigningKey};
-use crate::message::{ContentType, MlsMessage, Proposal, Sender};
+use crate::message::{ContentType, MlsMessage, Proposal};
 use crate::rows::{
     Head, Kind, LoadedGroup, put_next_epoch, put_signer, put_staged, put_step, signer_key,
 };
 use crate::storage::Batch;
-use crate::tree::ExternalSender;
 
 use super::driver::Defaults;
-use super::event::{EpochChange, Message, Proposer, Received, ReceivedProposal};
+use super::event::{EpochChange, Message, Received, ReceivedProposal};
 use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
 
 /// How many discarded Commits of one epoch are remembered: the latest.
@@ -100,6 +99,16 @@ impl<'a> Draft<'a> {
         put_signer(self.state().group_id(), &signer, &mut self.batch)?;
         self.signer = Some(signer);
         Ok(())
+    }
+
+    /// With a discarded Commit, the key goes that it would have brought.
+    fn drop_staged_signer(&mut self) {
+        let own = self.state().own_leaf();
+        let present = self.state().tree().leaf(own).map(|leaf| &leaf.signature_key);
+        let staged = self.group.staged.as_ref().and_then(|staged| staged.next.epoch.tree.leaf(own));
+        let key = staged.map(|leaf| &leaf.signature_key).filter(|key| Some(*key) != present);
+        let group = self.state().group_id();
+        self.batch.deletes.extend(key.map(|key| signer_key(group, key)));
     }
 
     /// With an epoch, the keys go that are not those of one's leaf in it.
@@ -282,6 +291,7 @@ pub(super) fn discard(group: &LoadedGroup, number: u64) -> Result<Plan<()>, Erro
         draft.head.discarded.drain(..surplus);
     }
     draft.head.staged = None;
+    draft.drop_staged_signer();
     draft.batch.delete_prefixes.push(Kind::Staged.of_group(group.state.group_id()));
     Ok(draft.finish(None, StagedChange::Drop, ()))
 }
@@ -405,7 +415,7 @@ fn receive_proposal(
         return Ok(Plan::nothing(Received::Duplicate));
     }
     let mut draft = Draft::new(group);
-    let sender = proposer(&group.state, opened.sender())?;
+    let sender = group.state.proposer(opened.sender())?;
     let content = opened.proposal().clone();
     let (reference, step) = opened.review(&group.state, env.validator)?;
     // A public one uses no key up that would tell.
@@ -419,18 +429,6 @@ fn receive_proposal(
     Ok(draft.finish(Some(step), StagedChange::Keep, received))
 }
 
-fn proposer(state: &GroupState, sender: Sender) -> Result<Proposer, Error> {
-    match sender {
-        Sender::Member(leaf) => Ok(Proposer::Member(state.member(leaf).ok_or(Error::Internal)?)),
-        Sender::External(index) => {
-            let ExternalSender { credential, signature_key } = state.external_sender(index)?;
-            Ok(Proposer::External { index, credential, signature_key })
-        }
-        Sender::NewMemberProposal => Ok(Proposer::NewMember),
-        Sender::NewMemberCommit => Err(Error::Internal),
-    }
-}
-
 fn receive_commit(
     group: &LoadedGroup,
     opened: OpenedCommit,
@@ -439,14 +437,19 @@ fn receive_commit(
     let mut draft = Draft::new(group);
     let reviewed = opened.review(env.validator)?;
     let (outcome, step) = group.state.process(reviewed, env.psks)?;
+    if outcome.external && outcome.removes_own {
+        let received = Received::Replaced(EpochChange::new(draft.next_in(), outcome, false));
+        received.put(&mut draft.batch)?;
+        return Ok(draft.finish(None, StagedChange::Keep, received));
+    }
     draft.step(&step)?;
     let lost = group.staged.is_some();
     draft.head.staged = None;
     let removed = outcome.removes_own;
+    draft.head.epoch = outcome.epoch;
     if removed {
         draft.head.status = Status::Removed;
     } else {
-        draft.head.epoch = outcome.epoch;
         draft.head.discarded.clear();
     }
     if outcome.reinit.is_some() {

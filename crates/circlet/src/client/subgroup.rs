@@ -82,6 +82,10 @@ impl Group {
     /// nothing more can be sent then, and late messages can still be read. Whoever gets there first
     /// creates the new group ([`Self::reinitialize`]); the others wait for its Welcome.
     ///
+    /// Anybody who knows the new group's id can make a group with it and welcome this client there:
+    /// the successor is the one whose [`Joined::continued`](super::Joined::continued) names this
+    /// group.
+    ///
     /// # Errors
     /// As for [`Self::epoch`].
     pub fn reinit(&self) -> Result<Option<ReInit>, Error> {
@@ -120,7 +124,7 @@ impl Group {
             let old = state.old_group(state.epoch()).ok_or(Misuse::NotMember)?;
             Ok((old, state.context().extensions.clone()))
         })?;
-        self.client().found(key_packages, |founding, inner| {
+        self.client().found(key_packages, Batch::default(), |founding, inner| {
             let (group_id, extensions) = (group_id.clone(), extensions.clone());
             let judge = inner.founding_judge();
             old.branch(group_id, extensions, founding, &judge, &inner.signer, &mut inner.rng())
@@ -196,7 +200,10 @@ impl Client {
         old: &OldGroup,
         key_packages: impl IntoIterator<Item = K>,
     ) -> Result<Continued, Error> {
-        self.found(key_packages, |founding, inner| {
+        // What was kept of the group for joining its successor has served.
+        let delete_prefixes = vec![Kind::OldGroup.of_group(old.group_id())];
+        let batch = Batch { delete_prefixes, ..Batch::default() };
+        self.found(key_packages, batch, |founding, inner| {
             let judge = inner.founding_judge();
             old.reinitialize(founding, &judge, &inner.signer, &mut inner.rng())
         })
@@ -228,6 +235,7 @@ impl Client {
     fn found<K: AsRef<[u8]>>(
         &self,
         key_packages: impl IntoIterator<Item = K>,
+        batch: Batch,
         found: impl Fn(Founding, &Inner) -> Result<NewGroup, Error>,
     ) -> Result<Continued, Error> {
         let inner = &*self.inner;
@@ -236,7 +244,7 @@ impl Client {
         let founding = Founding::new(inner.settings.clone(), inner.join_keys()?, key_packages?);
         let NewGroup { state, welcome, .. } = found(founding, inner)?;
         let (id, epoch) = (state.group_id().clone(), state.epoch());
-        let begun = inner.begin(state, Batch::default(), |beginning| {
+        let begun = inner.begin(state, batch, |beginning| {
             let Some(welcome) = welcome else { return Ok(None) };
             let id = beginning.next_out();
             let welcome = Outgoing::new(id, epoch, OutgoingKind::Welcome, welcome);

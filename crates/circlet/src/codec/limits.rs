@@ -28,9 +28,15 @@ pub struct Limits {
     /// The greatest number of proposals of one sender that wait for a Commit, so that one member
     /// can't shut the others' out. Default 1,024.
     pub cached_proposals_per_sender: usize,
+    /// The greatest number of proposals of new members, all of them together, that wait for a
+    /// Commit: nobody answers for those. Default 16.
+    pub cached_proposals_of_new_members: usize,
     /// The greatest length in bytes of all proposals together that wait for a Commit. Default
     /// 64 MiB.
     pub cached_proposal_bytes: usize,
+    /// The greatest length in bytes of all proposals of one sender that wait for a Commit; all new
+    /// members count as one. Default 8 MiB.
+    pub cached_proposal_bytes_per_sender: usize,
     /// The greatest number of pre-shared keys in one Commit. Default 256.
     pub psks: usize,
     /// How many generations a message may be ahead of its sender's ratchet. Default 10,000.
@@ -56,7 +62,9 @@ impl Default for Limits {
             extensions: 256,
             cached_proposals: 16_384,
             cached_proposals_per_sender: 1_024,
+            cached_proposals_of_new_members: 16,
             cached_proposal_bytes: 64 << 20,
+            cached_proposal_bytes_per_sender: 8 << 20,
             psks: 256,
             generation_jump: 10_000,
             skipped_keys_per_sender: 1_000,

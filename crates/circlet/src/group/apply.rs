@@ -16,7 +16,7 @@ use crate::tree::{
 };
 
 use super::step::NextEpoch;
-use super::{AppliedProposal, EpochState, FormerMember, GroupState, ReviewItem};
+use super::{EpochState, FormerMember, GroupState, ReviewItem};
 
 /// A list of proposals, applied (section 12.3).
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Applied {
     pub(super) psks: Vec<PreSharedKeyId>,
     pub(super) reinit: Option<ReInit>,
     /// In the order of the list.
-    pub(super) custom: Vec<AppliedProposal>,
+    pub(super) custom: Vec<(Sender, Proposal)>,
     /// What is new to this client: proposals by reference were judged when they were received.
     pub(super) items: Vec<ReviewItem>,
 }
@@ -80,13 +80,8 @@ impl GroupState {
                 Proposal::GroupContextExtensions(new) => {
                     ensure_group_context_extensions(new)?;
                     self.settings.ensure_extension_count(new)?;
-                    let senders = new.external_senders(&self.settings.context)?;
-                    items.extend(senders.into_iter().flatten().map(|sender| ReviewItem {
-                        credential: sender.credential,
-                        signature_key: sender.signature_key,
-                        replaced: None,
-                        reason: CredentialUse::ExternalSender,
-                    }));
+                    new.external_senders(&self.settings.context)?;
+                    items.extend(items_of_senders(new, &self.settings));
                     extensions = new.clone();
                     extensions_changed = true;
                 }
@@ -232,11 +227,25 @@ fn owner_of(leaf: &LeafNode) -> FormerMember {
     FormerMember { credential: leaf.credential.clone(), signature_key: leaf.signature_key.clone() }
 }
 
-fn custom_of(item: &Resolved) -> Option<AppliedProposal> {
-    match &item.proposal {
-        Proposal::Custom { .. } => Some(AppliedProposal::new(item.sender, item.proposal.clone())),
-        _ => None,
-    }
+/// The questions about a group's external senders; none if their extension can't be read, which is
+/// an error of its own wherever it occurs.
+pub(super) fn items_of_senders(
+    extensions: &Extensions,
+    settings: &super::Settings,
+) -> Vec<ReviewItem> {
+    let senders = extensions.external_senders(&settings.context).ok().flatten();
+    let item = |sender: crate::tree::ExternalSender| ReviewItem {
+        credential: sender.credential,
+        signature_key: sender.signature_key,
+        replaced: None,
+        reason: CredentialUse::ExternalSender,
+    };
+    senders.into_iter().flatten().map(item).collect()
+}
+
+fn custom_of(item: &Resolved) -> Option<(Sender, Proposal)> {
+    let custom = matches!(item.proposal, Proposal::Custom { .. });
+    custom.then(|| (item.sender, item.proposal.clone()))
 }
 
 fn psk_of(item: &Resolved) -> Option<&PreSharedKeyId> {

@@ -266,7 +266,8 @@ impl GroupState {
 
     /// The waiting proposals that are valid together with those given by value. One that is not
     /// must not keep the others from being committed (section 12.4): which ones those are is found
-    /// by halving. After so many that don't fit, whatever is left has to wait.
+    /// by halving. After so many that don't fit, whatever is left of their class has to wait: what
+    /// outsiders propose does not stand in the way of members, and nothing in that of a Remove.
     pub(super) fn fitting(
         &self,
         proposals: &[Proposal],
@@ -277,8 +278,11 @@ impl GroupState {
         let tree = &self.epoch.tree;
         let waiting = self.proposals.select(self.own_leaf, proposals, tree, now);
         let mut kept = Vec::new();
-        let mut failures = 64;
-        self.fit(&mut kept, waiting, by_value, (now, psks), &mut failures)?;
+        for class in [Class::Removes, Class::OfMembers, Class::OfOutsiders] {
+            let waiting = waiting.iter().filter(|item| Class::of(item) == class).cloned().collect();
+            let mut failures = 64;
+            self.fit(&mut kept, waiting, by_value, (now, psks), &mut failures)?;
+        }
         Ok(kept)
     }
 
@@ -429,6 +433,24 @@ impl GroupState {
         let cipher_suite = suite.id();
         let welcome = Welcome { cipher_suite, secrets, encrypted_group_info };
         Ok(Some(self.sendable(MlsMessage::Welcome(welcome).to_bytes()?)?))
+    }
+}
+
+/// What is tried first where not everything fits together.
+#[derive(PartialEq, Eq)]
+enum Class {
+    Removes,
+    OfMembers,
+    OfOutsiders,
+}
+
+impl Class {
+    fn of(item: &Resolved) -> Self {
+        match (&item.proposal, item.sender) {
+            (Proposal::Remove(_), _) => Self::Removes,
+            (_, Sender::Member(_)) => Self::OfMembers,
+            _ => Self::OfOutsiders,
+        }
     }
 }
 

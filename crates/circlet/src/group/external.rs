@@ -11,8 +11,12 @@ use crate::message::{
     WireFormat,
 };
 use crate::mutation::off;
-use crate::rules::leaf::{Requirements, check_key_package, check_leaf, check_membership};
-use crate::rules::proposals::{Resolved, check_external_list, ensure_external_type};
+use crate::rules::leaf::{
+    Requirements, check_key_package, check_leaf, check_membership, ensure_group_context_extensions,
+};
+use crate::rules::proposals::{
+    Resolved, check_external_list, ensure_external_type, ensure_psk_nonce, ensure_psk_usage,
+};
 use crate::rules::{Violation, ensure, ensure_row};
 use crate::schedule::{InitSecret, PreSharedKeyId, interim_transcript_hash};
 use crate::tree::{
@@ -20,7 +24,7 @@ use crate::tree::{
     RatchetTree,
 };
 
-use super::apply::{item_of, replacing};
+use super::apply::{item_of, items_of_senders, replacing};
 use super::join::{check_group_info, check_members, psk_secrets};
 use super::path::NewPath;
 use super::process::Parent;
@@ -117,9 +121,11 @@ impl OpenedGroupInfo {
         })
     }
 
-    /// The credentials that the application has to judge: those of all members.
+    /// The credentials that the application has to judge: those of all members and of the external
+    /// senders.
     pub fn review_items(&self) -> impl Iterator<Item = ReviewItem> {
-        self.tree.members().map(|(_, leaf)| item_of(leaf, CredentialUse::Join))
+        let members = self.tree.members().map(|(_, leaf)| item_of(leaf, CredentialUse::Join));
+        members.chain(items_of_senders(&self.context.extensions, &self.settings))
     }
 
     /// The application has judged every one of [`Self::review_items`].
@@ -228,6 +234,7 @@ impl OpenedGroupInfo {
             })
             .collect();
         check_external_list(&resolved, &self.tree, &self.settings.suite)?;
+        self.settings.policy.ensure_external_commit(&resolved, &self.context.group_id)?;
         Ok(list.into_iter().map(|proposal| ProposalOrRef::Proposal(Box::new(proposal))).collect())
     }
 
@@ -350,16 +357,37 @@ impl Outsider {
         self.send(Sender::NewMemberProposal, Proposal::Add(key_package), signer)
     }
 
+    /// What members will hold against the proposal, as far as it can be told without the group.
+    fn ensure_sound(&self, proposal: &Proposal) -> Result<(), Error> {
+        let Settings { suite, context, .. } = &self.settings;
+        match proposal {
+            Proposal::Add(key_package) => {
+                let extensions = &Extensions::new();
+                check_key_package(key_package, Requirements { suite, extensions, required: None })?;
+                self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
+            }
+            Proposal::PreSharedKey(id) => {
+                ensure_psk_usage(id)?;
+                ensure_psk_nonce(id, suite)?;
+            }
+            Proposal::GroupContextExtensions(extensions) => {
+                ensure_group_context_extensions(extensions)?;
+                self.settings.ensure_extension_count(extensions)?;
+                extensions.required_capabilities(context)?;
+                extensions.external_senders(context)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn send(
         &self,
         sender: Sender,
         proposal: Proposal,
         signer: &dyn Signer,
     ) -> Result<Vec<u8>, Error> {
-        if let Proposal::Add(key_package) = &proposal {
-            let (suite, extensions) = (&self.settings.suite, &Extensions::new());
-            check_key_package(key_package, Requirements { suite, extensions, required: None })?;
-        }
+        self.ensure_sound(&proposal)?;
         let content = FramedContent {
             group_id: self.group_id.clone(),
             epoch: self.epoch,

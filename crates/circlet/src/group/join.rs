@@ -16,7 +16,7 @@ use crate::rules::{Violation, ensure, ensure_row};
 use crate::schedule::{JoinerSecret, PreSharedKeyId, Psk, ResumptionPskUsage, psk_secret};
 use crate::tree::{ExtensionType, LeafIndex, LeafPosition, NodeIndex, PathNode, RatchetTree};
 
-use super::apply::item_of;
+use super::apply::{item_of, items_of_senders};
 use super::open::blame;
 use super::path::derive_path;
 use super::process::Advance;
@@ -81,6 +81,12 @@ impl OpenedWelcome {
         &self.epoch.context.group_id
     }
 
+    /// The epoch that begins with the Welcome.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.context.epoch
+    }
+
     /// The member that sent the Welcome.
     #[must_use]
     pub fn welcomer(&self) -> Option<Member> {
@@ -92,13 +98,13 @@ impl OpenedWelcome {
         })
     }
 
-    /// The credentials that the application has to judge: those of all other members.
+    /// The credentials that the application has to judge: those of all other members and of the
+    /// external senders.
     pub fn review_items(&self) -> impl Iterator<Item = ReviewItem> {
-        self.epoch
-            .tree
-            .members()
-            .filter(|(leaf_index, _)| *leaf_index != self.own_leaf)
-            .map(|(_, leaf)| item_of(leaf, CredentialUse::Join))
+        let EpochState { tree, context, .. } = &self.epoch;
+        let others = tree.members().filter(|(leaf_index, _)| *leaf_index != self.own_leaf);
+        let others = others.map(|(_, leaf)| item_of(leaf, CredentialUse::Join));
+        others.chain(items_of_senders(&context.extensions, &self.settings))
     }
 
     /// The group that this one continues, by re-initialization or as a branch.

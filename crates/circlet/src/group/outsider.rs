@@ -1,18 +1,19 @@
 //! Messages of those who are no members: external senders and new members that propose (RFC 9420
 //! section 12.1.8), and external Commits (section 12.4.3.2), as members receive them.
 
-use crate::crypto::{HpkePublicKey, SignaturePublicKey};
+use crate::crypto::{CryptoError, HpkePublicKey, SignaturePublicKey};
 use crate::error::{Error, Refused};
 use crate::identity::CredentialUse;
-use crate::message::{AuthenticatedContent, Commit, Content, Proposal, Sender};
+use crate::message::{AuthenticatedContent, Commit, Content, GroupId, Proposal, Sender};
 use crate::mutation::off;
 use crate::rules::leaf::{check_path_leaf, ensure_path_leaf_source};
 use crate::rules::proposals::{Resolved, check_external_list, ensure_external_type};
 use crate::rules::{Violation, ensure};
-use crate::schedule::InitSecret;
+use crate::schedule::{InitSecret, Psk};
 use crate::tree::{ExternalSender, LeafIndex, LeafNode};
 
 use super::apply::{Applied, item_of, replacing};
+use super::open::blame;
 use super::path::{ensure_keys_are_new, place_path};
 use super::process::added_nodes;
 use super::{GroupState, Policy};
@@ -68,7 +69,7 @@ impl GroupState {
         let suite = &self.settings.suite;
         let path = commit.path.as_ref().ok_or(Violation::PathMissing)?;
         check_external_list(list, &self.epoch.tree, suite)?;
-        self.settings.policy.ensure_external_commit(list)?;
+        self.settings.policy.ensure_external_commit(list, self.group_id())?;
         let mut applied = self.apply_list(list, now)?;
         let replaced = applied.removed.first().and_then(|leaf| self.epoch.tree.leaf(*leaf));
         if let Some(old) = replaced {
@@ -100,17 +101,28 @@ impl GroupState {
         let kem_output = external_init(commit).ok_or(Violation::ExternalInitCount)?;
         let keys = self.epoch.secrets.external_key_pair(suite)?;
         // V-12.1.6-02.
-        InitSecret::from_external_init(suite, &keys, kem_output)
-            .map_err(|_| Violation::ExternalInitOutput.into())
+        InitSecret::from_external_init(suite, &keys, kem_output).map_err(|error| {
+            blame(error, CryptoError::InvalidKemOutput, Violation::ExternalInitOutput)
+        })
     }
 }
 
 impl Policy {
     /// V-12.4.3.2-08: what the application allows of external Commits.
-    fn ensure_external_commit(&self, list: &[Resolved]) -> Result<(), Refused> {
-        let any = |wanted: fn(&Proposal) -> bool| list.iter().any(|item| wanted(&item.proposal));
-        let removes = any(|proposal| matches!(proposal, Proposal::Remove(_)));
-        let psk = any(|proposal| matches!(proposal, Proposal::PreSharedKey(_)));
+    pub(super) fn ensure_external_commit(
+        &self,
+        list: &[Resolved],
+        group_id: &GroupId,
+    ) -> Result<(), Refused> {
+        let removes = list.iter().any(|item| matches!(item.proposal, Proposal::Remove(_)));
+        // Another group's resumption PSK says nothing about this one.
+        let psk = list.iter().any(|item| match &item.proposal {
+            Proposal::PreSharedKey(id) => match &id.psk {
+                Psk::External { .. } => true,
+                Psk::Resumption { psk_group_id, .. } => psk_group_id == group_id.as_bytes(),
+            },
+            _ => false,
+        });
         if off("V-12.4.3.2-08") {
             return Ok(());
         }

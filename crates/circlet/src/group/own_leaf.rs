@@ -1,5 +1,5 @@
 use crate::identity::{Credential, Signer};
-use crate::tree::{Capabilities, Extensions, LeafNode, LeafNodeContent};
+use crate::tree::{Capabilities, Extension, Extensions, LeafNode, LeafNodeContent, is_grease};
 
 /// What changes in a member's own leaf beside its encryption key; what is `None` stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,15 @@ impl LeafChange {
     /// The content of the leaf that takes the place of `old`; its keys and source are for the
     /// caller to say.
     pub(super) fn apply(&self, old: &LeafNode) -> LeafNodeContent {
-        let old = LeafNodeContent::clone(old);
+        let mut old = LeafNodeContent::clone(old);
+        if let (Some(new), None) = (&self.capabilities, &self.extensions) {
+            // What the new capabilities don't mirror goes (section 13.5).
+            let kept = |extension: &&Extension| {
+                let kind = extension.extension_type;
+                !is_grease(kind.0) || new.has_extension(kind)
+            };
+            old.extensions = old.extensions.iter().filter(kept).cloned().collect();
+        }
         LeafNodeContent {
             credential: self.credential.clone().unwrap_or(old.credential),
             capabilities: self.capabilities.clone().unwrap_or(old.capabilities),

@@ -24,8 +24,8 @@ pub(crate) struct CachedProposal {
 #[derive(Debug, Default)]
 pub(crate) struct ProposalCache {
     by_reference: BTreeMap<HashReference, CachedProposal>,
-    /// How many each sender has here; all new members count as one.
-    of_senders: BTreeMap<Sender, usize>,
+    /// What each sender has here; all new members count as one.
+    of_senders: BTreeMap<Sender, Share>,
     /// Length of all proposals together.
     bytes: usize,
     /// Whether any of them could be committed, once somebody has asked.
@@ -33,13 +33,26 @@ pub(crate) struct ProposalCache {
     next: u64,
 }
 
+/// How much of the cache one sender has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    count: usize,
+    bytes: usize,
+}
+
 impl ProposalCache {
     /// Whether one more proposal of this sender is within the limits (V-12.1-02).
     pub(crate) fn has_room(&self, sender: Sender, proposal: &Proposal, limits: &Limits) -> bool {
-        let of_sender = self.of_senders.get(&sender).copied().unwrap_or_default();
+        let share = self.of_senders.get(&sender).copied().unwrap_or_default();
+        let most = match sender {
+            Sender::NewMemberProposal => limits.cached_proposals_of_new_members,
+            _ => limits.cached_proposals_per_sender,
+        };
+        let length = length(proposal);
         self.by_reference.len() < limits.cached_proposals
-            && of_sender < limits.cached_proposals_per_sender
-            && self.bytes.saturating_add(length(proposal)) <= limits.cached_proposal_bytes
+            && share.count < most
+            && self.bytes.saturating_add(length) <= limits.cached_proposal_bytes
+            && share.bytes.saturating_add(length) <= limits.cached_proposal_bytes_per_sender
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -57,8 +70,11 @@ impl ProposalCache {
     pub(crate) fn insert(&mut self, proposal: CachedProposal) {
         self.committable = OnceLock::new();
         self.next = self.next.max(proposal.sequence.saturating_add(1));
-        self.bytes = self.bytes.saturating_add(length(&proposal.proposal));
-        *self.of_senders.entry(proposal.sender).or_default() += 1;
+        let length = length(&proposal.proposal);
+        self.bytes = self.bytes.saturating_add(length);
+        let share = self.of_senders.entry(proposal.sender).or_default();
+        share.count += 1;
+        share.bytes = share.bytes.saturating_add(length);
         self.by_reference.insert(proposal.reference.clone(), proposal);
     }
 

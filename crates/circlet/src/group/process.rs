@@ -22,7 +22,7 @@ use super::apply::{Applied, replacing};
 use super::open::{Verified, ensure_verified};
 use super::path::{PathReader, merge_path, read_path};
 use super::step::{Change, RatchetUse};
-use super::{EpochState, GroupState, Member, PskSource, ReviewItem, Step};
+use super::{EpochState, GroupState, Member, Proposer, PskSource, ReviewItem, Step};
 
 /// A Commit that was authenticated, its proposals found and applied, everything checked that
 /// needs no secret of the next epoch.
@@ -58,7 +58,9 @@ pub struct CommitOutcome {
     pub removed: Vec<Member>,
     /// Whose leaf was replaced by an Update or by the Commit's path, as it is now.
     pub updated: Vec<Member>,
-    /// Whether this client is among those who are gone.
+    /// Whether this client is among those who are gone. After an external Commit that is only what
+    /// the Commit says: this client can't verify that the others have accepted it, and its state
+    /// stays as it is.
     pub removes_own: bool,
     /// The group that takes the place of this one.
     pub reinit: Option<ReInit>,
@@ -70,15 +72,15 @@ pub struct CommitOutcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AppliedProposal {
-    /// Who proposed it: the committer, if it was in the Commit by value.
-    pub sender: Sender,
+    /// Who proposed it, as it was before: the committer, if it was in the Commit by value.
+    pub proposer: Proposer,
     /// The proposal, a [`Proposal::Custom`].
     pub proposal: Proposal,
 }
 
 impl AppliedProposal {
-    pub(crate) fn new(sender: Sender, proposal: Proposal) -> Self {
-        Self { sender, proposal }
+    pub(crate) fn new(proposer: Proposer, proposal: Proposal) -> Self {
+        Self { proposer, proposal }
     }
 }
 
@@ -208,16 +210,18 @@ impl GroupState {
         }
         let external = opened.content.content.sender == Sender::NewMemberCommit;
         let outcome = self.outcome(&opened.applied, opened.committer, &opened.changed, external)?;
-        if outcome.removes_own {
-            // Who is removed learns no secret of the next epoch, and so can't check its
-            // confirmation tag (trap 11 of the conformance table).
-            return Ok((outcome, self.step(opened.ratchet, Change::Removed)));
-        }
-        let suite = &self.settings.suite;
         let OpenedCommit { content, applied, .. } = &opened;
         let Content::Commit(commit) = &content.content.content else {
             return Err(Error::Internal);
         };
+        if outcome.removes_own {
+            // Who is removed learns no secret of the next epoch, and so can't check its
+            // confirmation tag (trap 11 of the conformance table). A member's word is enough; an
+            // external Commit has nobody's but its own, so that nothing is given up for it.
+            let change = if external { Change::Nothing } else { Change::Removed };
+            return Ok((outcome, self.step(opened.ratchet, change)));
+        }
+        let suite = &self.settings.suite;
         let psks = self.psk_secrets(&applied.psks, psks)?;
         let (private_keys, commit_secret) =
             self.read_commit_path(commit, opened.committer, applied)?;
@@ -322,6 +326,10 @@ impl GroupState {
         let added = applied.added.iter().map(|(leaf, _)| *leaf).chain(joined);
         let added: BTreeSet<LeafIndex> = added.collect();
         let committer = if external { after(&committer) } else { before(&committer) };
+        let custom = applied.custom.iter().map(|(sender, proposal)| {
+            Ok(AppliedProposal::new(self.proposer(*sender)?, proposal.clone()))
+        });
+        let custom: Result<Vec<_>, Error> = custom.collect();
         let updated =
             changed.iter().filter(|leaf| !added.contains(leaf) && !applied.removed.contains(leaf));
         Ok(CommitOutcome {
@@ -333,7 +341,7 @@ impl GroupState {
             updated: updated.filter(|_| !off("V-16.0-03")).filter_map(after).collect(),
             removes_own: applied.removed.contains(&self.own_leaf),
             reinit: applied.reinit.clone(),
-            custom: applied.custom.clone(),
+            custom: custom?,
         })
     }
 

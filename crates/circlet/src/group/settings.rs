@@ -33,11 +33,13 @@ pub struct Policy {
     pub external_joins: bool,
     /// Whether an external Commit may remove an old leaf of the one who joins. Default true.
     pub external_rejoins: bool,
-    /// Whether an external Commit has to have a pre-shared key, so that a stolen signature key is
-    /// not enough. Default false.
+    /// Whether an external Commit has to have a pre-shared key, external or of this group's own
+    /// past, so that a stolen signature key is not enough. Default false.
     pub external_psk_required: bool,
-    /// Whether somebody who is no member may propose its own Add (section 12.1.8). Default true:
-    /// the validator judges who it is, and a member has to commit it.
+    /// Whether somebody who is no member may propose its own Add (section 12.1.8). Default false:
+    /// anybody can make such a proposal who has seen a message of the group, and the next Commit of
+    /// any member would take it. Allow it with a validator that knows who may come
+    /// ([`CredentialUse::SelfAdd`](crate::identity::CredentialUse::SelfAdd)).
     pub new_member_proposals: bool,
 }
 
@@ -48,7 +50,7 @@ impl Default for Policy {
             external_joins: true,
             external_rejoins: true,
             external_psk_required: false,
-            new_member_proposals: true,
+            new_member_proposals: false,
         }
     }
 }

@@ -62,8 +62,8 @@ impl<'a> CredentialCheck<'a> {
 /// The application's judgement of credentials: its Authentication Service, or a way to it.
 ///
 /// A [`Client`](crate::Client) asks while it works on the group, and may ask again where another
-/// writer was first: answer quickly, from what is at hand, and don't call the same group from here,
-/// which would wait for itself. An application that has to ask a server uses the steps in
+/// writer was first: answer quickly, from what is at hand, and don't call the client's groups from
+/// here: they may wait for each other. An application that has to ask a server uses the steps in
 /// [`group`](crate::group) itself.
 pub trait CredentialValidator: Send + Sync {
     /// Whether the credential is valid for its key, and, where it replaces one, a valid successor

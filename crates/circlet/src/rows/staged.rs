@@ -3,14 +3,15 @@ use crate::error::Error;
 use crate::group::{
     AppliedProposal, CommitOutcome, EpochState, GroupState, NextEpoch, StagedCommit,
 };
-use crate::message::{GroupId, Proposal, ReInit, Sender};
+use crate::message::{GroupId, Proposal, ReInit};
 use crate::schedule::SecretTree;
 use crate::tree::{LeafIndex, NodeIndex, RatchetTree, StoredNode};
 
 use super::load::{EpochRow, damaged, read_epoch};
 use super::step::write_epoch;
 use super::values::{
-    read_former, read_member, read_secret, write_former, write_member, write_secret,
+    read_former, read_member, read_proposer, read_secret, write_former, write_member,
+    write_proposer, write_secret,
 };
 use super::{Kind, put, read};
 use crate::storage::Batch;
@@ -181,7 +182,7 @@ pub(crate) fn write_outcome(outcome: &CommitOutcome, writer: &mut Writer) {
     }
     writer.nested(|writer| {
         for custom in &outcome.custom {
-            custom.sender.encode(writer);
+            write_proposer(&custom.proposer, writer);
             custom.proposal.encode(writer);
         }
     });
@@ -203,7 +204,7 @@ pub(crate) fn read_outcome(reader: &mut Reader<'_>) -> Result<CommitOutcome, Dec
         removes_own: reader.u8()? != 0,
         reinit: reader.optional::<ReInit>()?,
         custom: reader.vector_with(usize::MAX, "proposals", |reader| {
-            Ok(AppliedProposal::new(Sender::decode(reader)?, Proposal::decode(reader)?))
+            Ok(AppliedProposal::new(read_proposer(reader)?, Proposal::decode(reader)?))
         })?,
     })
 }

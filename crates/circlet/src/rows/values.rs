@@ -2,7 +2,7 @@ use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
 use crate::crypto::HashReference;
 use crate::crypto::{CipherSuite, HpkePrivateKey, Secret, SignaturePrivateKey, SignaturePublicKey};
 use crate::error::Error;
-use crate::group::{CachedProposal, FormerMember, JoinKeys, Member, Status};
+use crate::group::{CachedProposal, FormerMember, JoinKeys, Member, Proposer, Status};
 use crate::identity::Credential;
 use crate::message::{GroupId, KeyPackage, Proposal, Sender};
 use crate::tree::LeafIndex;
@@ -187,6 +187,35 @@ pub(crate) fn read_member(reader: &mut Reader<'_>) -> Result<Member, DecodeError
         credential: Credential::decode(reader)?,
         signature_key: SignaturePublicKey::decode(reader)?,
     })
+}
+
+pub(crate) fn write_proposer(proposer: &Proposer, writer: &mut Writer) {
+    match proposer {
+        Proposer::Member(member) => {
+            writer.u8(1);
+            write_member(member, writer);
+        }
+        Proposer::External { index, credential, signature_key } => {
+            writer.u8(2);
+            writer.u32(*index);
+            credential.encode(writer);
+            signature_key.encode(writer);
+        }
+        Proposer::NewMember => writer.u8(3),
+    }
+}
+
+pub(crate) fn read_proposer(reader: &mut Reader<'_>) -> Result<Proposer, DecodeError> {
+    match reader.u8()? {
+        1 => read_member(reader).map(Proposer::Member),
+        2 => Ok(Proposer::External {
+            index: reader.u32()?,
+            credential: Credential::decode(reader)?,
+            signature_key: SignaturePublicKey::decode(reader)?,
+        }),
+        3 => Ok(Proposer::NewMember),
+        other => Err(DecodeError::UnknownValue { kind: "proposer", value: other.into() }),
+    }
 }
 
 pub(super) fn write_proposal(cached: &CachedProposal, writer: &mut Writer) {

@@ -134,7 +134,7 @@ fn ensure_removed_is_member(removed: LeafIndex, tree: &RatchetTree) -> Result<()
 }
 
 /// V-12.1.4-01, V-11.2-03 and V-11.3-03: re-initialization and branching have their own places.
-fn ensure_psk_usage(id: &PreSharedKeyId) -> Result<(), Violation> {
+pub(crate) fn ensure_psk_usage(id: &PreSharedKeyId) -> Result<(), Violation> {
     let usual = match &id.psk {
         Psk::External { .. } => true,
         Psk::Resumption { usage, .. } => *usage == ResumptionPskUsage::Application,

@@ -1,6 +1,6 @@
 //! Joining without a Welcome, asking to be added, and new signature keys, over restarts.
 
-use circlet::group::{GroupInfoOptions, LeafChange};
+use circlet::group::{GroupInfoOptions, LeafChange, Policy};
 use circlet::identity::Credential;
 use circlet::tree::{Extension, ExtensionType, Extensions};
 use circlet::{Error, Group, Misuse, Received, Refused, Unready};
@@ -115,7 +115,13 @@ fn a_member_comes_back() {
         if lost {
             before.forget().unwrap();
         }
-        let pending = bobs.external_join(group_info(&group)).stage().unwrap();
+        let info = group_info(&group);
+        if !lost {
+            let error = bobs.external_join(&info).stage().unwrap_err();
+            assert!(matches!(error, Error::Misuse(Misuse::GroupExists)), "{error:?}");
+        }
+        let join = bobs.external_join(&info);
+        let pending = if lost { join } else { join.rejoin() }.stage().unwrap();
         for group in [&group, &carols] {
             let Received::Commit(change) = group.receive(pending.message()).unwrap() else {
                 panic!("no Commit")
@@ -135,7 +141,9 @@ fn a_member_comes_back() {
 /// V-12.1.8-04: a client asks to be added, and a member commits that.
 #[test]
 fn a_client_asks_to_be_added() {
-    let (alice, bob) = (client("alice", 1), person("bob", 2));
+    let policy = Policy { new_member_proposals: true, ..Policy::default() };
+    let alice = Person::new("alice", 1).builder().policy(policy).build().unwrap();
+    let bob = person("bob", 2);
     let group = alice.create_group().unwrap();
     let request = bob.open().propose_own_add(group.id(), group.epoch().unwrap()).unwrap();
     let Received::Proposal(proposal) = group.receive(&request).unwrap() else { panic!() };
@@ -160,6 +168,7 @@ fn a_client_changes_its_signature_key() {
 
     // A Commit that is discarded changes nothing.
     group.commit().new_signature_key().stage().unwrap().discard().unwrap();
+    assert_eq!(alice.rows("signer"), 0);
     let pending = group.commit().new_signature_key().stage().unwrap();
     assert_eq!(key(&group), first);
     let (group, pending) = {
@@ -219,6 +228,98 @@ fn a_client_changes_its_leaf() {
     assert!(matches!(error, Error::Refused(Refused::Credential)), "{error:?}");
     let wire = bobs.send("still here").unwrap();
     assert_eq!(text(group.receive(&wire).unwrap()), said("bob", "still here"));
+}
+
+/// A join that lost its race, or that something else has overtaken, does not bring an old epoch back,
+/// whoever sends its Commit again.
+#[test]
+fn a_join_that_was_overtaken_is_gone() {
+    for way in ["commit", "welcome", "removed", "forgotten"] {
+        let (alice, bob) = (client("alice", 1), person("bob", 2));
+        let group = alice.create_group().unwrap();
+        let bobs = bob.open();
+        let is_member = way != "welcome";
+        let invite = || {
+            let pending = group.invite([bobs.key_package().unwrap()]).unwrap();
+            bobs.join(pending.confirm().unwrap().welcome()).unwrap()
+        };
+        if is_member {
+            invite();
+        }
+        let join = bobs.external_join(group_info(&group));
+        let pending = if is_member { join.rejoin() } else { join }.stage().unwrap();
+        let message = pending.message().to_vec();
+        match way {
+            "commit" => {
+                let update = group.update().unwrap();
+                bobs.receive(update.message()).unwrap();
+                update.confirm().unwrap();
+            }
+            "welcome" => drop(invite()),
+            "removed" => {
+                let leaf = bobs.group(group.id()).unwrap().own_member().unwrap().leaf_index;
+                let remove = group.remove(leaf).unwrap();
+                assert!(matches!(bobs.receive(remove.message()), Ok(Received::Removed(_))));
+                remove.confirm().unwrap();
+            }
+            _ => bobs.group(group.id()).unwrap().forget().unwrap(),
+        }
+        let before = bobs.group(group.id()).map(|group| group.epoch().unwrap()).ok();
+        assert!(!matches!(bobs.receive(&message), Ok(Received::Joined(_))), "{way}");
+        let error = pending.confirm().unwrap_err();
+        assert!(matches!(error, Error::Misuse(Misuse::JoinGone)), "{way}: {error:?}");
+        let after = bobs.group(group.id()).map(|group| group.epoch().unwrap()).ok();
+        assert_eq!(before, after, "{way}");
+        assert_eq!(bob.rows("joining"), 0, "{way}");
+    }
+}
+
+/// Whoever lost its leaf to somebody else does not remove that one when it comes back.
+#[test]
+fn nobody_else_is_removed_by_a_rejoin() {
+    let (alice, bob, carol) = (client("alice", 1), client("bob", 2), client("carol", 3));
+    let group = alice.create_group().unwrap();
+    let welcome = group.invite([bob.key_package().unwrap()]).unwrap().confirm().unwrap().welcome();
+    let bobs = bob.join(&welcome).unwrap();
+    group.remove(bobs.own_member().unwrap().leaf_index).unwrap().confirm().unwrap();
+    let welcome =
+        group.invite([carol.key_package().unwrap()]).unwrap().confirm().unwrap().welcome();
+    let carols = carol.join(&welcome).unwrap();
+    assert_eq!(carols.own_member().unwrap().leaf_index, bobs.own_member().unwrap().leaf_index);
+    // Bob has not heard of any of that.
+    let pending = bob.external_join(group_info(&group)).rejoin().stage().unwrap();
+    receive_all(&[group.clone(), carols.clone()], pending.message());
+    agree(&[group, carols, pending.confirm().unwrap()]);
+}
+
+/// An external Commit that takes this client's place is told, and changes nothing.
+#[test]
+fn a_client_is_told_that_it_was_replaced() {
+    let (alice, bob) = (client("alice", 1), client("bob", 2));
+    let group = alice.create_group().unwrap();
+    let welcome = group.invite([bob.key_package().unwrap()]).unwrap().confirm().unwrap().welcome();
+    let bobs = bob.join(&welcome).unwrap();
+    let leaf = bobs.own_member().unwrap().leaf_index;
+    let other = client("bob", 9);
+    let pending = other.external_join(group_info(&group)).replacing(leaf).stage().unwrap();
+    let received = bobs.receive(pending.message()).unwrap();
+    assert!(matches!(&received, Received::Replaced(change) if change.outcome().removes_own));
+    assert_eq!(bob.undelivered().unwrap().len(), 1);
+    all_talk(&[group, bobs]);
+}
+
+/// A Welcome to a key package of last resort does not bring back an epoch whose keys were used.
+#[test]
+fn a_last_resort_is_not_replayed() {
+    let (alice, bob) = (client("alice", 1), client("bob", 2));
+    let group = alice.create_group().unwrap();
+    let key_package = bob.last_resort_key_package().unwrap();
+    let welcome = group.invite([&key_package]).unwrap().confirm().unwrap().welcome();
+    let bobs = bob.join(&welcome).unwrap();
+    bobs.send("used").unwrap();
+    bobs.forget().unwrap();
+    let error = bob.join(&welcome).unwrap_err();
+    assert!(matches!(error, Error::Unready(Unready::ForgottenEpoch { .. })), "{error:?}");
 }
 
 /// What is no GroupInfo, or not sound, stages nothing.

@@ -110,8 +110,10 @@ fn a_group_is_reinitialized_by_its_committer() {
     let undelivered = clients[2].undelivered().unwrap();
     let kept = undelivered.iter().find(|event| event.id() == Some(joined.id()));
     let Some(Received::Joined(kept)) = kept else { panic!() };
-    let expected = Some((ResumptionPskUsage::Reinit, groups[0].id()));
-    assert_eq!((joined.continued(), kept.continued()), (expected, expected));
+    let told = joined.continued().unwrap();
+    assert_eq!((told.usage, &told.group_id), (ResumptionPskUsage::Reinit, groups[0].id()));
+    assert_eq!(told.epoch, groups[0].epoch().unwrap());
+    assert_eq!(kept.continued(), Some(told));
     let new = [
         continued.group().clone(),
         clients[1].join(welcome).unwrap(),

@@ -318,7 +318,7 @@ fn the_outside(shown: &mut Shown, alice: &Device, record: &Record) {
     shown.show(&(Signers::of(&inner.signer), LeafChange::default()));
     let body = b"x".to_vec();
     let custom = Proposal::Custom { proposal_type: crate::tree::ProposalType(0xf001), body };
-    shown.show(&AppliedProposal::new(Sender::External(0), custom));
+    shown.show(&AppliedProposal::new(crate::client::Proposer::NewMember, custom));
     shown.show(&crate::client::Proposer::NewMember);
 }
 

@@ -6,6 +6,7 @@ use crate::error::{Refused, Unready};
 use crate::identity::{CredentialCheck, CredentialRejected, CredentialUse, CredentialValidator};
 use crate::message::{GroupInfo, Sender};
 use crate::rules::Violation;
+use crate::rules::proposals::Resolved;
 use crate::schedule::{PreSharedKeyId, Psk};
 use crate::tree::{Extension, ExtensionType, ExternalSender, ProposalType};
 
@@ -191,6 +192,8 @@ fn the_validator_judges_who_comes_from_outside() {
         };
         assert_eq!(opened.review(&Doorkeeper).is_ok(), accepted, "{name}");
 
+        let mut members = members;
+        members[1].state.as_mut().unwrap().settings.policy.new_member_proposals = true;
         let outsider = outsider(&members[0]);
         let key_package = joiner.key_package();
         let message = outsider.propose_own_add(key_package, &joiner.signer).unwrap();
@@ -307,12 +310,10 @@ fn a_new_member_proposes_itself() {
     let key_package = dora.key_package();
     let message = outsider(&members[0]).propose_own_add(key_package, &dora.signer).unwrap();
 
-    members[1].state.as_mut().unwrap().settings.policy.new_member_proposals = false;
     let error = members[1].receive(&message).unwrap_err();
     assert!(matches!(error, Error::Refused(Refused::NewMemberProposal)));
-    members[1].state.as_mut().unwrap().settings.policy.new_member_proposals = true;
-
     for member in &mut members {
+        member.state.as_mut().unwrap().settings.policy.new_member_proposals = true;
         assert!(matches!(member.receive(&message).unwrap(), Heard::Proposal));
     }
     let commit = members[0].commit(CommitRequest::default()).unwrap();
@@ -453,7 +454,7 @@ fn members_that_leave_need_not_support_a_proposal() {
     };
     assert_eq!(outcome.custom.len(), 1);
     assert_eq!(outcome.custom[0].proposal, custom());
-    assert_eq!(outcome.custom[0].sender, Sender::Member(leaf(0)));
+    assert_eq!(outcome.custom[0].proposer.to_string(), "m0");
 }
 
 /// Opens and processes a Commit of a group with registered types, without going on.
@@ -508,4 +509,76 @@ fn a_client_is_added_once() {
     let welcome = members[0].confirm().unwrap();
     members[2].join(&welcome);
     agree(&members);
+}
+
+/// An external Commit that says to take a member's place has nobody's word but its own: the member
+/// gives nothing up for it, and the genuine Commit that follows is read.
+#[test]
+fn an_external_commit_wipes_nobody() {
+    let mut members = group(SUITE, 3);
+    let mut joiner = Actor::new(SUITE, "m2", 12);
+    let request = ExternalJoin { replaces: Some(leaf(2)), ..request(&joiner) };
+    let message = join(&mut joiner, group_info(&members[0]), request).unwrap().message().to_vec();
+    let before = members[2].state().epoch_authenticator().clone();
+    assert!(matches!(members[2].receive(&message).unwrap(), Heard::Commit(o) if o.removes_own));
+    assert_eq!(members[2].state().status(), Status::Active);
+    assert_eq!(*members[2].state().epoch_authenticator(), before);
+    let commit = members[0].commit_by_value(Vec::new());
+    deliver(&mut members, 0, &commit);
+}
+
+/// A pre-shared key of another group is not what the policy asks for.
+#[test]
+fn another_groups_psk_proves_nothing() {
+    let own = |group: &[u8]| PreSharedKeyId {
+        psk: Psk::Resumption {
+            usage: crate::schedule::ResumptionPskUsage::Application,
+            psk_group_id: group.to_vec(),
+            psk_epoch: 1,
+        },
+        psk_nonce: vec![7; 32],
+    };
+    let policy = Policy { external_psk_required: true, ..Policy::default() };
+    for (group_id, accepted) in [(b"a group".as_slice(), true), (b"another", false)] {
+        let list = [Resolved {
+            sender: Sender::NewMemberCommit,
+            proposal: Proposal::PreSharedKey(own(group_id)),
+            reference: None,
+        }];
+        let result = policy.ensure_external_commit(&list, &GroupId::new(b"a group"));
+        assert_eq!(result.is_ok(), accepted);
+    }
+}
+
+/// A flood of proposals from outside that fit nowhere does not keep a Remove from being committed.
+#[test]
+fn what_outsiders_propose_does_not_stand_in_the_way_of_a_remove() {
+    let (mut members, ds) = supervised(3);
+    let outsider = outsider(&members[0]);
+    for number in 0..80u8 {
+        let proposal = Proposal::PreSharedKey(external_psk(&[number]));
+        let message = outsider.propose(0, proposal, &ds).unwrap();
+        members[0].receive(&message).unwrap();
+    }
+    let remove = members[1].propose(Proposal::Remove(leaf(2)), &Framing::default());
+    members[0].receive(&remove).unwrap();
+    let judge = Judge { validator: &BasicValidator, psks: &NoPsks, now: Some(NOW) };
+    let actor = &mut members[0];
+    let (staged, _) = actor
+        .state
+        .as_ref()
+        .unwrap()
+        .commit(CommitRequest::default(), &judge, &actor.signer, &mut actor.rng)
+        .unwrap();
+    assert_eq!(staged.outcome().removed.len(), 1);
+}
+
+/// New capabilities alone: what random extensions the leaf had and they don't mirror goes.
+#[test]
+fn capabilities_change_alone() {
+    let mut members = group(SUITE, 2);
+    let capabilities = LeafTemplate::capabilities(&members[0].settings);
+    let leaf = LeafChange { capabilities: Some(capabilities), ..LeafChange::default() };
+    let commit = members[0].commit(CommitRequest { leaf, ..CommitRequest::default() }).unwrap();
+    deliver(&mut members, 0, &commit);
 }
