@@ -37,7 +37,7 @@ fn leaf_key(insider: &Insider, leaf: u32) -> HpkePublicKey {
 /// leaves share makes one member speak as the other. Keys are looked for across leaves, paths and
 /// proposals of one Commit; one that the same Commit sets free may be taken.
 ///
-/// V-7.3-13, V-12.2-16, V-12.2-07, V-12.2-08, V-12.4.2-10, V-12.1.2-01, V-12.4.2-09.
+/// V-7.3-13, V-12.2-16, V-12.2-07, V-12.2-08, V-12.4.2-10, V-12.4.2-09.
 #[test]
 fn attack_09_duplicate_keys() -> Result<(), Error> {
     keys_in_adds();
@@ -217,7 +217,7 @@ fn psk(nonce: u8) -> Proposal {
 /// leaves out the path which its list requires, something beside a ReInit, a type that not everybody
 /// has. All pairs of types are in the test `pairs`; this is one of each known case.
 ///
-/// V-12.2-05, V-12.2-09, V-12.2-11, V-12.2-12, V-12.2-15, V-12.4-04, V-12.1.7-03, V-12.1.7-05.
+/// V-12.2-05, V-12.2-09, V-12.2-11, V-12.2-12, V-12.2-15, V-12.4-04, V-12.1.7-05.
 #[test]
 fn attack_14_proposal_list_smuggling() -> Result<(), Error> {
     let with_psk = |nonces: [u8; 2]| {
