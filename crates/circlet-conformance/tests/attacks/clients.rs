@@ -25,7 +25,7 @@ use crate::support::{SUITE, seal_spy, violation};
 /// it, also if the other removes it or comes from outside, nothing is confirmed twice, and the key of
 /// a Commit that was discarded is not used again.
 ///
-/// V-9.1-01, V-12.4.2-17, V-14.0-01, V-14.0-05.
+/// V-12.4.2-17, V-14.0-01, V-14.0-05.
 #[test]
 fn attack_17_commit_races() -> Result<(), Error> {
     let test = clients(SUITE, 3)?;

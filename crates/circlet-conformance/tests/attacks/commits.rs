@@ -37,10 +37,26 @@ fn leaf_key(insider: &Insider, leaf: u32) -> HpkePublicKey {
 /// leaves share makes one member speak as the other. Keys are looked for across leaves, paths and
 /// proposals of one Commit; one that the same Commit sets free may be taken.
 ///
-/// V-7.3-13, V-12.2-16, V-12.2-07, V-12.2-08, V-12.4.2-10, V-12.1.2-01, V-12.4.2-09.
+/// V-7.3-13, V-12.2-16, V-12.2-07, V-12.2-08, V-12.4.2-10, V-12.4.2-09.
 #[test]
 fn attack_09_duplicate_keys() -> Result<(), Error> {
-    // An Add with the signature or encryption key of a member, or of another Add.
+    keys_in_adds();
+    keys_in_updates();
+    keys_in_paths();
+    // Whoever is removed by the same Commit has set its keys free.
+    let mut group = TestGroup::new(SUITE, 4)?;
+    let mut again = group.newcomer("m2")?;
+    again.signer = group.members[2].signer.clone();
+    let key = leaf_key(&group.insider(1)?, 2);
+    let key_package = again.forge_key_package().leaf(|leaf| leaf.encryption_key = key).build()?;
+    let list = [Proposal::Remove(LeafIndex(2)), Proposal::Add(key_package)];
+    let committed = group.commit_with(1, list)?;
+    assert_eq!((committed.outcome.added.len(), committed.outcome.removed.len()), (1, 1));
+    Ok(())
+}
+
+/// An Add with the signature or encryption key of a member, or of another Add.
+fn keys_in_adds() {
     let found = refused(|group, insider| {
         let mut newcomer = group.newcomer("new")?;
         newcomer.signer = group.members[2].signer.clone();
@@ -70,8 +86,10 @@ fn attack_09_duplicate_keys() -> Result<(), Error> {
         insider.commit().proposals(adds).private()
     });
     assert_eq!(found, Violation::AddedTwice);
+}
 
-    // An Update and an Add, or two members, with one key.
+/// An Update and an Add, or two members, with one key.
+fn keys_in_updates() {
     let found = refused(|group, insider| {
         let mut newcomer = group.newcomer("new")?;
         let key_package = newcomer.key_package()?;
@@ -96,8 +114,10 @@ fn attack_09_duplicate_keys() -> Result<(), Error> {
         insider.commit().waiting().private()
     });
     assert_eq!(found, Violation::DuplicateSignatureKey);
+}
 
-    // A path with a key of the tree, the same key twice, another leaf's or the old one.
+/// A path with a key of the tree, the same key twice, another leaf's or the old one.
+fn keys_in_paths() {
     let found = refused(|_, insider| {
         let key = leaf_key(insider, 3);
         insider.commit().edit_steps(|steps| steps[1].public_key = key).private()
@@ -126,17 +146,6 @@ fn attack_09_duplicate_keys() -> Result<(), Error> {
         insider.commit().leaf(|leaf| leaf.signature_key = key).leaf_signer(signer).private()
     });
     assert_eq!(found, Violation::DuplicateSignatureKey);
-
-    // Whoever is removed by the same Commit has set its keys free.
-    let mut group = TestGroup::new(SUITE, 4)?;
-    let mut again = group.newcomer("m2")?;
-    again.signer = group.members[2].signer.clone();
-    let key = leaf_key(&group.insider(1)?, 2);
-    let key_package = again.forge_key_package().leaf(|leaf| leaf.encryption_key = key).build()?;
-    let list = [Proposal::Remove(LeafIndex(2)), Proposal::Add(key_package)];
-    let committed = group.commit_with(1, list)?;
-    assert_eq!((committed.outcome.added.len(), committed.outcome.removed.len()), (1, 1));
-    Ok(())
 }
 
 /// One subtree gets path secrets that don't belong to the path: its members are cut off from a
@@ -208,7 +217,7 @@ fn psk(nonce: u8) -> Proposal {
 /// leaves out the path which its list requires, something beside a ReInit, a type that not everybody
 /// has. All pairs of types are in the test `pairs`; this is one of each known case.
 ///
-/// V-12.2-05, V-12.2-09, V-12.2-11, V-12.2-12, V-12.2-15, V-12.4-04, V-12.1.7-03, V-12.1.7-05.
+/// V-12.2-05, V-12.2-09, V-12.2-11, V-12.2-12, V-12.2-15, V-12.4-04, V-12.1.7-05.
 #[test]
 fn attack_14_proposal_list_smuggling() -> Result<(), Error> {
     let with_psk = |nonces: [u8; 2]| {

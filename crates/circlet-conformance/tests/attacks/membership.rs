@@ -200,7 +200,7 @@ fn is_high(s: [u8; 32]) -> bool {
 /// leaves some of them behind. Nobody follows what it does not know, the same proposal by value
 /// reaches all, the signer here never makes the high one, and there is one encoding of each.
 ///
-/// V-5.1.2-03, V-12.2-17.
+/// V-12.2-17.
 #[test]
 fn attack_12_signature_malleability() -> Result<(), Error> {
     let suite = TestGroup::builder(P256).settings()?.suite;

@@ -41,7 +41,7 @@ fn watched() -> Result<Watched, Error> {
 /// client use a message key again. What was not durable was never handed out; and where the same key
 /// does come again, the reuse guard makes the nonce another (section 6.3.1).
 ///
-/// V-6.3.1-04, V-6.3.1-05, V-9.1-01.
+/// V-6.3.1-04, V-6.3.1-05.
 #[test]
 fn attack_18_reuse_after_rollback() -> Result<(), Error> {
     for fault in [Fault::Before, Fault::Lost, Fault::After, Fault::Conflict] {

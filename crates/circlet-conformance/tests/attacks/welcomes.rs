@@ -47,32 +47,7 @@ fn attack_16_welcome_misbinding() -> Result<(), Error> {
     // The leaves of members that committed are signed for the group.
     assert_eq!(refuses_welcome(&mut newcomer, &group.build()?), Violation::LeafSignature);
 
-    // Path secrets that are not those of the tree, and secrets of another length.
-    for secret in [Some(Secret::new(&[7; 32])), None] {
-        let wrong = commit.welcome().edit_secrets(|_, secrets| {
-            secrets.path_secret = secret.clone();
-        });
-        let found = refuses_welcome(&mut newcomer, &wrong.build()?);
-        assert_eq!(found, Violation::WelcomePathSecret);
-    }
-    let of_another_node = commit.steps[0].path_secret.clone();
-    let wrong = commit.welcome().edit_secrets(|_, secrets| {
-        secrets.path_secret = Some(of_another_node.clone());
-    });
-    assert_eq!(refuses_welcome(&mut newcomer, &wrong.build()?), Violation::WelcomePathSecret);
-    for length in [0, 31, 33, 64] {
-        let wrong = commit.welcome().joiner_secret(Secret::new(&vec![7; length])).build()?;
-        assert_eq!(refuses_welcome(&mut newcomer, &wrong), Violation::WelcomeSecretLength);
-        let wrong = commit.welcome().edit_secrets(|_, secrets| {
-            secrets.path_secret = Some(Secret::new(&vec![7; length]));
-        });
-        let found = refuses_welcome(&mut newcomer, &wrong.build()?);
-        assert_eq!(found, Violation::WelcomeSecretLength);
-    }
-    let wrong = commit.welcome().joiner_secret(Secret::new(&[7; 32])).edit_secrets(|_, secrets| {
-        secrets.joiner_secret = Secret::new(&[8; 32]);
-    });
-    assert_eq!(refuses_welcome(&mut newcomer, &wrong.build()?), Violation::WelcomeDecryption);
+    secrets_of_something_else(&mut newcomer, &mut commit)?;
 
     // Two entries for one key package, of which only one can be read.
     let twice = commit.welcome().edit_welcome(|welcome| {
@@ -101,6 +76,39 @@ fn attack_16_welcome_misbinding() -> Result<(), Error> {
     }
     newcomer.join(commit.welcome().build()?)?;
     assert_eq!(newcomer.leaf(), own);
+    Ok(())
+}
+
+/// Path secrets that are not those of the tree, and secrets of another length.
+fn secrets_of_something_else(
+    newcomer: &mut TestMember,
+    commit: &mut ForgedCommit,
+) -> Result<(), Error> {
+    for secret in [Some(Secret::new(&[7; 32])), None] {
+        let wrong = commit.welcome().edit_secrets(|_, secrets| {
+            secrets.path_secret = secret.clone();
+        });
+        let found = refuses_welcome(newcomer, &wrong.build()?);
+        assert_eq!(found, Violation::WelcomePathSecret);
+    }
+    let of_another_node = commit.steps[0].path_secret.clone();
+    let wrong = commit.welcome().edit_secrets(|_, secrets| {
+        secrets.path_secret = Some(of_another_node.clone());
+    });
+    assert_eq!(refuses_welcome(newcomer, &wrong.build()?), Violation::WelcomePathSecret);
+    for length in [0, 31, 33, 64] {
+        let wrong = commit.welcome().joiner_secret(Secret::new(&vec![7; length])).build()?;
+        assert_eq!(refuses_welcome(newcomer, &wrong), Violation::WelcomeSecretLength);
+        let wrong = commit.welcome().edit_secrets(|_, secrets| {
+            secrets.path_secret = Some(Secret::new(&vec![7; length]));
+        });
+        let found = refuses_welcome(newcomer, &wrong.build()?);
+        assert_eq!(found, Violation::WelcomeSecretLength);
+    }
+    let wrong = commit.welcome().joiner_secret(Secret::new(&[7; 32])).edit_secrets(|_, secrets| {
+        secrets.joiner_secret = Secret::new(&[8; 32]);
+    });
+    assert_eq!(refuses_welcome(newcomer, &wrong.build()?), Violation::WelcomeDecryption);
     Ok(())
 }
 

@@ -101,7 +101,7 @@ fn may_stand_beside_external_init(proposal: &Proposal) -> bool {
     matches!(proposal, Proposal::Remove(_) | Proposal::PreSharedKey(_))
 }
 
-/// V-12.2-20 to V-12.2-23: ExternalInit with each type, in both orders, and each type without it.
+/// V-12.2-22: ExternalInit with each type, in both orders, and each type without it.
 #[test]
 fn external_init_with_each_type() -> Result<(), Error> {
     let mut door = Door::new()?;
@@ -179,7 +179,7 @@ fn external_commits_with_references() -> Result<(), Error> {
     Ok(())
 }
 
-/// V-12.2-20 and V-12.2-21: the honest ones are followed.
+/// The honest ones are followed.
 #[test]
 fn valid_external_commits() -> Result<(), Error> {
     for (replaces, psks) in [

@@ -19,8 +19,9 @@ use circlet::Error;
 use table::{Content, KINDS, Kind, Slot, WAYS, related};
 use world::World;
 
-/// V-12.2-01, V-12.2-03 to V-12.2-14, V-12.2-17, V-12.1.6-01, V-12.1.8-03, V-12.1.8-04, V-6.1-06: each pair is accepted or refused as the table
-/// says; whoever commits leaves out what does not fit, and everybody follows.
+/// V-12.2-01, V-12.2-03 to V-12.2-14, V-12.2-17, V-12.1.6-01, V-12.1.8-03, V-12.1.8-04, V-6.1-06:
+/// each pair is accepted or refused as the table says; whoever commits leaves out what does not fit,
+/// and everybody follows.
 #[test]
 fn all_pairs_in_a_members_commit() -> Result<(), Error> {
     let mut world = World::new()?;
@@ -37,7 +38,7 @@ fn all_pairs_in_a_members_commit() -> Result<(), Error> {
     Ok(())
 }
 
-/// How many cells the matrix has.
+/// How many cells the matrix has: 98 pairs of contents, each of the two in five ways.
 const CELLS: usize = 2_450;
 
 fn cells_of_members() -> impl Iterator<Item = [Slot; 2]> {
