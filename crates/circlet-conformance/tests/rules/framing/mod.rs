@@ -5,6 +5,7 @@ mod encrypted;
 mod sending;
 
 use circlet::codec::{DecodeContext, DecodeError};
+use circlet::crypto::Mac;
 use circlet::message::{Content, MlsMessage, Proposal, Sender};
 use circlet::rules::Violation;
 use circlet::testing::{Heard, Outsider, TestGroup};
@@ -79,10 +80,14 @@ fn senders_and_contents_that_do_not_fit() -> Result<(), Error> {
         (Sender::NewMemberProposal, commit),
         (Sender::NewMemberCommit, Content::Proposal(remove())),
     ] {
-        let message = outsider.content(&context, sender, content.clone())?.public()?;
+        let commits = matches!(content, Content::Commit(_));
+        let tag = |tag: &mut Option<Mac>| *tag = commits.then(|| Mac(vec![7; 32]));
+        let frame = outsider.content(&context, sender, content.clone())?;
+        let message = frame.edit_confirmation_tag(tag).public()?;
         assert_violation(&group.members[0].refuses(message), Violation::SenderTypeForbidden);
         // Nor can a member say to be such a sender, even with a right signature of its own.
-        let message = insider.content(content)?.sender(sender).public()?;
+        let frame = insider.content(content)?.sender(sender);
+        let message = frame.edit_confirmation_tag(tag).public()?;
         assert_violation(&group.members[0].refuses(message), Violation::SenderTypeForbidden);
     }
     for sender in [Sender::External(0), Sender::NewMemberProposal, Sender::NewMemberCommit] {
