@@ -9,6 +9,7 @@ use crate::crypto::providers::DefaultProvider;
 use crate::identity::{
     Credential, CredentialCheck, CredentialRejected, CredentialUse, CredentialValidator,
 };
+use crate::mutation::off;
 
 use super::certificate::Certificate;
 use super::error::ensure;
@@ -83,8 +84,11 @@ impl X509Validator {
         }
         self.anchors.verify(&chain, moment)?;
         let names = X509Names::of(end_entity);
-        if let Some((replaced, _)) = check.replaced {
+        if let Some((replaced, key)) = check.replaced {
             self.ensure_successor(replaced, &names)?;
+            if off("V-5.3-05") {
+                self.check(&CredentialCheck::new(replaced, key, check.reason))?;
+            }
         }
         Ok(names)
     }
@@ -110,7 +114,8 @@ impl X509Validator {
     /// member may be accepted as it was when it was last valid.
     fn moment(&self, chain: &[Certificate<'_>], reason: CredentialUse) -> Moment {
         let now = (self.clock)();
-        if reason != CredentialUse::Join || !self.accept_expired_members {
+        let member = reason == CredentialUse::Join && !off("V-5.3-06");
+        if !member || !self.accept_expired_members {
             return Moment { time: now, expired_anchors: false };
         }
         let ends = chain.iter().map(|certificate| certificate.not_after);
