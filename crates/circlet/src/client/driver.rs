@@ -351,8 +351,8 @@ impl Inner {
             }
         };
         let welcomer = opened.welcomer().ok_or(Error::Internal)?;
-        // V-10.0-01 and V-16.0-05: the key package is used up in the same write, and only by one of those who
-        // try; one of last resort stays for the next.
+        // V-10.0-01 and V-16.0-05: the key package is used up in the same write, and only by one of
+        // those who try; one of last resort stays for the next.
         let mut batch = Batch::default();
         batch.preconditions.push(Precondition::At(key.clone(), row.revision));
         if !keys.key_package.is_last_resort() && !off("V-10.0-01") && !off("V-16.0-05") {

@@ -194,8 +194,8 @@ fn a_new_member_that_proposes_something_else() -> Result<(), Error> {
 const BREAKS: [fn(&mut Signature); 4] =
     [|it| it.0.clear(), |it| it.0.truncate(63), |it| it.0.push(0), |it| it.0.fill(0)];
 
-/// V-6.1-07, V-6.3.1-06: every bit of a signature counts, and its length: of a proposal, a Commit and
-/// application data, in both frames.
+/// V-6.1-07, V-6.3.1-06: every bit of a signature counts, and its length: of a proposal, a Commit
+/// and application data, in both frames.
 #[test]
 fn a_signature_that_is_none() -> Result<(), Error> {
     let mut group = TestGroup::new(SUITE, 3)?;
