@@ -391,9 +391,9 @@ impl Inner {
             }
         };
         let welcomer = opened.welcomer().ok_or(Error::Internal)?;
-        // V-10.0-01: the key package is used up in the same write, and only by one of those who
-        // try; one of last resort stays for the next. V-12.4.3.1-26: before that nothing is written,
-        // and a Welcome that is not sound leaves it there for another.
+        // V-10.0-01 and V-16.0-05: the key package is used up in the same write, and only by one of
+        // those who try; one of last resort stays for the next. V-12.4.3.1-26: before that nothing is
+        // written, and a Welcome that is not sound leaves it there for another.
         let mut batch = Batch::default();
         batch.preconditions.push(Precondition::At(key.clone(), row.revision));
         let kept = any_off(&["V-10.0-01", "V-12.4.3.1-26", "V-16.0-05"]);

@@ -19,8 +19,8 @@ use super::process::added_nodes;
 use super::{GroupState, Policy};
 
 impl GroupState {
-    /// V-6.0-05: the signature of a PublicMessage whose sender is no member (section 6.1), and whether its
-    /// content is one that such a sender may send.
+    /// V-6.0-05: the signature of a PublicMessage whose sender is no member (section 6.1), and
+    /// whether its content is one that such a sender may send.
     pub(super) fn verify_outsider(&self, content: &AuthenticatedContent) -> Result<(), Error> {
         let key = match (content.content.sender, &content.content.content) {
             (Sender::External(index), Content::Proposal(proposal)) => {

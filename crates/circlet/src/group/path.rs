@@ -37,9 +37,10 @@ pub(crate) struct ReadPath {
 }
 
 impl NewPath {
-    /// Makes new keys for a leaf and the nodes above it, and puts them into the tree (sections
-    /// 7.4 and 7.5): V-7.4-01, V-7.4-03 and, where there is nobody to tell of them, V-7.5-08. The leaf, which is in the tree, becomes this content, but for its keys and
-    /// source; `signer` has its signature key.
+    /// Makes new keys for a leaf and the nodes above it, and puts them into the tree (sections 7.4
+    /// and 7.5): V-7.4-01, V-7.4-03 and, where there is nobody to tell of them, V-7.5-08. The leaf,
+    /// which is in the tree, becomes this content, but for its keys and source; `signer` has its
+    /// signature key.
     pub(crate) fn build(
         suite: &Suite,
         tree: &mut RatchetTree,
@@ -147,8 +148,8 @@ pub(crate) fn place_path(
     Ok(())
 }
 
-/// V-12.4.2-09, V-12.4.2-10 and V-16.0-04: no key of the path is in the tree, or in the path twice; the leaf's
-/// is not that of the leaf `old`, which it replaces.
+/// V-12.4.2-09, V-12.4.2-10 and V-16.0-04: no key of the path is in the tree, or in the path twice;
+/// the leaf's is not that of the leaf `old`, which it replaces.
 pub(crate) fn ensure_keys_are_new(
     suite: &Suite,
     tree: &RatchetTree,

@@ -2,6 +2,7 @@ use super::parent_hash::parent_hash;
 use super::subtree::{LeafChange, Subtree};
 use super::{LeafIndex, NodeIndex, ParentNode, RatchetTree, TreeError};
 use crate::crypto::{HpkePublicKey, Suite};
+use crate::mutation::off;
 
 /// A node of a filtered direct path (RFC 9420 section 4.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,11 @@ impl RatchetTree {
             let hash = parent_hash(suite, key, &above, &sibling)?.as_bytes().to_vec();
             let parent_hash = std::mem::replace(&mut above, hash);
             let encryption_key = key.clone();
-            let unmerged_leaves = Vec::new();
+            // V-7.5-04.
+            let unmerged_leaves = match self.parent(node) {
+                Some(before) if off("V-7.5-04") => before.unmerged_leaves.clone(),
+                _ => Vec::new(),
+            };
             contents.push((node, ParentNode { encryption_key, parent_hash, unmerged_leaves }));
         }
         contents.reverse();

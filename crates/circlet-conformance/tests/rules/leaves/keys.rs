@@ -59,13 +59,13 @@ fn an_update_with_a_key_that_is_taken() -> Result<(), Error> {
     let mut group = group()?;
     let other = group.members[2].signer.clone();
     let taken = other.public_key().clone();
-    let update = group.insider(3)?;
-    let mut update = update;
-    let update = update.update().edit(|leaf| leaf.signature_key = taken).signer(other);
+    let mut insider = group.insider(3)?;
+    let update = insider.update().edit(|leaf| leaf.signature_key = taken).signer(other);
     let update = update.proposal()?;
     let error = refused(&mut group, [], Some(update))?;
     assert_violation(&error, Violation::DuplicateSignatureKey);
 
+    let mut group = self::group()?;
     let taken = encryption_key(&mut group, 2)?;
     let mut insider = group.insider(3)?;
     let update = insider.update().edit(|leaf| leaf.encryption_key = taken).proposal()?;
@@ -100,6 +100,7 @@ fn an_add_with_a_key_that_is_taken() -> Result<(), Error> {
     let add = add_signing_with(&mut group, &other)?;
     // Who has the same signature key is the same client (section 12.2).
     assert_violation(&refused(&mut group, [add], None)?, Violation::AddedMember);
+    let mut group = self::group()?;
     let taken = encryption_key(&mut group, 2)?;
     let add = add_encrypted_to(&mut group, &taken)?;
     assert_violation(&refused(&mut group, [add], None)?, Violation::DuplicateEncryptionKey);
@@ -113,6 +114,7 @@ fn two_adds_with_one_key() -> Result<(), Error> {
     let signer = group.newcomer("any")?.signer;
     let adds = [add_signing_with(&mut group, &signer)?, add_signing_with(&mut group, &signer)?];
     assert_violation(&refused(&mut group, adds, None)?, Violation::AddedTwice);
+    let mut group = self::group()?;
     let key = HpkePublicKey::new(group.newcomer("any")?.key_package()?.init_key.as_bytes());
     let adds = [add_encrypted_to(&mut group, &key)?, add_encrypted_to(&mut group, &key)?];
     assert_violation(&refused(&mut group, adds, None)?, Violation::DuplicateEncryptionKey);

@@ -146,7 +146,11 @@ fn refused_tree(
     let mut commit = insider.commit().proposals([add]).without_path().private()?;
     let leaf = leaf(&commit.next)?;
     let place = commit.next.leaf.node().unwrap().0 as usize;
-    let welcome = commit.welcome().edit_tree(|nodes| nodes[place] = Some(Node::Leaf(leaf)));
+    let welcome = commit.welcome().edit_tree(|nodes| {
+        nodes[place] = Some(Node::Leaf(leaf));
+        // The hashes in them are over the leaf as it was.
+        nodes.iter_mut().skip(1).step_by(2).for_each(|parent| *parent = None);
+    });
     let error = newcomer.join(welcome.build()?).expect_err("a tree that has to be refused");
     assert_eq!(newcomer.keys.len(), 1);
     newcomer.join(commit.welcome().build()?)?;

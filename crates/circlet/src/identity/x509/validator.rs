@@ -9,6 +9,7 @@ use crate::crypto::providers::DefaultProvider;
 use crate::identity::{
     Credential, CredentialCheck, CredentialRejected, CredentialUse, CredentialValidator,
 };
+use crate::mutation::off;
 
 use super::certificate::Certificate;
 use super::error::ensure;
@@ -83,8 +84,11 @@ impl X509Validator {
         }
         self.anchors.verify(&chain, moment)?;
         let names = X509Names::of(end_entity);
-        if let Some((replaced, _)) = check.replaced {
+        if let Some((replaced, key)) = check.replaced {
             self.ensure_successor(replaced, &names)?;
+            if off("V-5.3-05") {
+                self.check(&CredentialCheck::new(replaced, key, check.reason))?;
+            }
         }
         Ok(names)
     }
@@ -113,8 +117,8 @@ impl X509Validator {
         let now = (self.clock)();
         let kept = check.replaced == Some((check.credential, check.signature_key));
         let as_it_was = match check.reason {
-            CredentialUse::Update | CredentialUse::Commit => kept,
-            CredentialUse::Join => self.accept_expired_members,
+            CredentialUse::Update | CredentialUse::Commit => kept && !off("V-5.3-05"),
+            CredentialUse::Join => self.accept_expired_members && !off("V-5.3-06"),
             _ => false,
         };
         if !as_it_was {
