@@ -133,7 +133,8 @@ pub enum Refused {
     /// A list would have more extensions than the limit allows.
     #[error("more than {0} extensions in a list")]
     Extensions(usize),
-    /// A key package lives for longer than [`Policy::total_lifetime`](crate::group::Policy).
+    /// A key package lives for longer than
+    /// [`Policy::total_lifetime`](crate::group::Policy::total_lifetime), in seconds.
     #[error("a key package's lifetime is longer than {0} seconds")]
     TotalLifetime(u64),
     /// A Commit has more pre-shared keys than the limit allows.
@@ -206,6 +207,15 @@ pub enum Misuse {
     /// joined.
     #[error("such a message is not received")]
     NotReceivable,
+    /// An external Commit for this group waits already: confirm or discard it first.
+    #[error("a join by an external Commit is staged already")]
+    JoinStaged,
+    /// No such external Commit waits: it was confirmed, or discarded.
+    #[error("the staged external Commit is gone")]
+    JoinGone,
+    /// The message is no GroupInfo, where one was asked for.
+    #[error("the message is no GroupInfo")]
+    NotGroupInfo,
     /// The message is no key package, where one was asked for.
     #[error("the message is no key package")]
     NotKeyPackage,

@@ -21,3 +21,8 @@ pub(crate) fn off(row: &str) -> bool {
     static OFF: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("CIRCLET_MUTATE").ok());
     OFF.as_deref() == Some(row)
 }
+
+/// Whether the rule of one of these rows is switched off.
+pub(crate) fn any_off(rows: &[&str]) -> bool {
+    rows.iter().any(|row| off(row))
+}

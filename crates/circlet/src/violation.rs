@@ -79,6 +79,7 @@ violations! {
     PathLeafSource "V-7.3-12" "7.3" "the leaf of an UpdatePath has another source";
     DuplicateSignatureKey "V-7.3-13" "7.3" "two members have the same signature key";
     DuplicateEncryptionKey "V-12.2-16" "7.3" "two leaves have the same encryption key";
+    KeyOfBothKinds "V-16.0-04" "16.7" "a signature key is an encryption key in the same tree";
     PathParentHash "V-7.5-05" "7.5" "the parent hash of an UpdatePath's leaf is wrong";
     PathPublicKey "V-7.5-06" "7.5" "a path secret does not give the public key of its node";
     PathLength "V-7.6-01" "7.6" "an UpdatePath has more or fewer nodes than the filtered direct path";

@@ -144,6 +144,7 @@ impl ActiveGroup {
             force_path: !plan.without_path,
             tree_in_welcome: !plan.tree_outside,
             framing,
+            ..CommitRequest::default()
         };
         let judge = Judge { validator: &BasicValidator, psks: &self.psks, now: None };
         let player = self.player(committer)?;

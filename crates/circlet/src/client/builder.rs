@@ -87,17 +87,6 @@ impl ClientBuilder {
         }
     }
 
-    /// Another credential than the basic one with the builder's name. Its type is among the
-    /// client's capabilities; the validator has to accept it.
-    #[must_use]
-    pub fn credential(mut self, credential: Credential) -> Self {
-        if credential.credential_type() != CredentialType::BASIC {
-            self.context.credential_types.insert(credential.credential_type().0);
-        }
-        self.credential = credential;
-        self
-    }
-
     /// The cipher suite of the client's keys and groups; an opened client keeps its own.
     #[must_use]
     pub fn cipher_suite(mut self, cipher_suite: CipherSuite) -> Self {

@@ -1,13 +1,13 @@
 use std::fmt;
 
 use crate::error::{Error, Misuse};
-use crate::group::{CommitOutcome, CommitRequest, StagedCommit};
+use crate::group::{CommitOutcome, CommitRequest, LeafChange, StagedCommit};
 use crate::message::Proposal;
 use crate::schedule::Psk;
 use crate::tree::{Extensions, LeafIndex};
 
 use super::Group;
-use super::event::{DeliveryId, Outgoing, OutgoingKind};
+use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
 use super::plan::{self, Staged};
 
 /// Collects what a Commit does. Beside that, it takes all proposals that wait.
@@ -29,6 +29,7 @@ pub struct CommitBuilder<'a> {
     group: &'a Group,
     request: CommitRequest,
     psks: Vec<Psk>,
+    new_signature_key: bool,
     /// The first thing that went wrong, told by `stage`.
     error: Option<Error>,
 }
@@ -67,7 +68,7 @@ impl<'a> CommitBuilder<'a> {
     pub(super) fn new(group: &'a Group) -> Self {
         let framing = group.inner().framing(&[]);
         let request = CommitRequest { framing, ..CommitRequest::default() };
-        Self { group, request, psks: Vec::new(), error: None }
+        Self { group, request, psks: Vec::new(), new_signature_key: false, error: None }
     }
 
     /// Adds the client of a key package, an encoded MLSMessage.
@@ -92,6 +93,20 @@ impl<'a> CommitBuilder<'a> {
     /// Replaces the group's extensions.
     pub fn extensions(self, extensions: Extensions) -> Self {
         self.propose(Proposal::GroupContextExtensions(extensions))
+    }
+
+    /// Gives this client a new signature key in this group, with the same credential unless
+    /// [`Self::leaf`] changes that too. The key that it began with stays that of its key packages
+    /// and other groups.
+    pub fn new_signature_key(mut self) -> Self {
+        self.new_signature_key = true;
+        self
+    }
+
+    /// Changes this client's own leaf beside its keys; the validator judges a new credential.
+    pub fn leaf(mut self, change: LeafChange) -> Self {
+        self.request.leaf = change;
+        self
     }
 
     /// Leaves the proposals that wait where they are.
@@ -169,9 +184,9 @@ impl<'a> CommitBuilder<'a> {
             self.request.by_value.push(Proposal::PreSharedKey(id));
         }
         let request = self.request;
-        let inner = self.group.inner();
-        let Staged { message, ratchet_tree, outcome } =
-            inner.run(self.group.id(), |group, env| plan::stage(group, request.clone(), env))?;
+        let (inner, new_key) = (self.group.inner(), self.new_signature_key);
+        let Staged { message, ratchet_tree, outcome } = inner
+            .run(self.group.id(), |group, env| plan::stage(group, request.clone(), new_key, env))?;
         Ok(PendingCommit { group: self.group.clone(), message, ratchet_tree, outcome })
     }
 }

@@ -9,9 +9,9 @@ use crate::error::{Error, Misuse, Unready};
 use crate::group::{
     Framing, GroupState, HandshakeFormat, OpenedWelcome, Padding, Settings, Status,
 };
-use crate::identity::{Credential, CredentialValidator, SigningKey};
-use crate::message::{GroupId, Welcome};
-use crate::mutation::off;
+use crate::identity::{Credential, CredentialValidator, Signer, SigningKey};
+use crate::message::{GroupId, MlsMessage, Welcome};
+use crate::mutation::{any_off, off};
 use crate::rows::{
     Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, key_package_key, load_group,
     put_new_group, staged_message,
@@ -22,7 +22,8 @@ use crate::tree::Extensions;
 
 use super::GroupOptions;
 use super::builder::Clock;
-use super::event::{DeliveryId, Joined, Outgoing, OutgoingKind, Received};
+use super::event::{Joined, Received};
+use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
 use super::plan::{self, Env, Plan, StagedChange, Write};
 use super::psks::LoadedPsks;
 
@@ -182,7 +183,7 @@ impl Inner {
     ) -> Result<Plan<T>, Error> {
         loop {
             let mut env = Env {
-                signer: &self.signer,
+                signer: self.signer_of(group),
                 validator: &*self.validator,
                 psks,
                 now: self.clock.now(),
@@ -196,6 +197,13 @@ impl Inner {
         }
     }
 
+    /// The key of this client's leaf: its own, or one that it has in this group alone.
+    pub(super) fn signer_of<'a>(&'a self, group: &'a LoadedGroup) -> &'a SigningKey {
+        let own = group.state.member(group.state.own_leaf()).map(|own| own.signature_key);
+        let has = |signer: &&SigningKey| Some(signer.public_key()) == own.as_ref();
+        group.signers.iter().find(has).unwrap_or(&self.signer)
+    }
+
     /// Whether the store has another version of a loaded group.
     fn is_stale(&self, id: &GroupId, slot: &Slot) -> Result<bool, Error> {
         let Slot::Loaded(group) = slot else { return Ok(false) };
@@ -204,10 +212,11 @@ impl Inner {
 
     /// Durable before visible: the batch is written, then the state goes on.
     fn write(&self, id: &GroupId, group: &mut LoadedGroup, write: Write) -> Result<(), Error> {
-        let Write { mut batch, head, step, staged } = write;
+        let Write { mut batch, head, step, staged, signer } = write;
+        let epoch = group.state.epoch();
         batch.preconditions.push(Precondition::At(Kind::Head.row(id), group.revision));
         head.put(id, &mut batch)?;
-        group.revision = self.storage.apply(batch)?;
+        group.revision = self.persist(batch, group.revision)?;
         group.head = head;
         if matches!(staged, StagedChange::Drop) {
             // First, so that the next epoch does not share its indexes with a dead one.
@@ -225,7 +234,20 @@ impl Inner {
                 group.state.apply(step)?;
             }
         }
+        group.signers.extend(signer);
+        if group.state.epoch() != epoch {
+            let own = group.state.member(group.state.own_leaf()).map(|own| own.signature_key);
+            group.signers.retain(|signer| Some(signer.public_key()) == own.as_ref());
+        }
         Ok(())
+    }
+
+    /// V-6.3.1-05: what is not in the store has not happened: nothing of it is handed out.
+    fn persist(&self, batch: Batch, revision: u64) -> Result<u64, StorageError> {
+        match self.storage.apply(batch) {
+            Err(_) if off("V-6.3.1-05") => Ok(revision),
+            written => written,
+        }
     }
 
     fn slot(&self, id: &GroupId) -> Arc<Mutex<Slot>> {
@@ -285,6 +307,12 @@ impl Inner {
     }
 
     pub(super) fn receive(&self, id: &GroupId, bytes: &[u8]) -> Result<Received, Error> {
+        if is_public(bytes) {
+            let message = MlsMessage::read(bytes, &self.settings.context)?;
+            if let Some(joined) = self.echo_of_join(&message, bytes)? {
+                return Ok(joined);
+            }
+        }
         self.run(id, |group, env| plan::receive(group, bytes, env))
     }
 
@@ -348,7 +376,8 @@ impl Inner {
         // and a Welcome that is not sound leaves it there for another.
         let mut batch = Batch::default();
         batch.preconditions.push(Precondition::At(key.clone(), row.revision));
-        if !keys.key_package.is_last_resort() && !off("V-10.0-01") && !off("V-12.4.3.1-26") {
+        let kept = any_off(&["V-10.0-01", "V-12.4.3.1-26", "V-16.0-05"]);
+        if !keys.key_package.is_last_resort() && !kept {
             batch.deletes.push(key);
         }
         let continued = opened.continued().map(|(usage, old)| (usage, old.group_id().clone()));
@@ -371,7 +400,18 @@ impl Inner {
     pub(super) fn begin<T>(
         &self,
         state: GroupState,
+        batch: Batch,
+        write: impl FnOnce(&mut Beginning<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.begin_over(state, batch, Existing::Refused, write)
+    }
+
+    /// As [`Self::begin`], where a group with this id may exist.
+    pub(super) fn begin_over<T>(
+        &self,
+        state: GroupState,
         mut batch: Batch,
+        existing: Existing,
         write: impl FnOnce(&mut Beginning<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let id = state.group_id().clone();
@@ -383,8 +423,8 @@ impl Inner {
             // V-12.4.3-03 and V-12.4.3.1-10: no two groups of one client have the same id.
             Some((head, _))
                 if head.status != Status::Removed
-                    && !off("V-12.4.3-03")
-                    && !off("V-12.4.3.1-10") =>
+                    && existing == Existing::Refused
+                    && !any_off(&["V-12.4.3-03", "V-12.4.3.1-10"]) =>
             {
                 return Err(Misuse::GroupExists.into());
             }
@@ -414,7 +454,8 @@ impl Inner {
         head.put(&id, &mut batch)?;
         match self.storage.apply(batch) {
             Ok(revision) => {
-                let group = LoadedGroup { head, revision, state, staged: None };
+                let group =
+                    LoadedGroup { head, revision, state, staged: None, signers: Vec::new() };
                 *slot = Slot::Loaded(Box::new(group));
                 Ok(outcome)
             }
@@ -473,15 +514,30 @@ impl Inner {
     }
 }
 
+/// What becomes of this client's present state of a group that begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// V-12.4.3-03: a client is in a group once.
+    Refused,
+    /// The client comes back, and its old state goes.
+    Replaced,
+}
+
+/// Whether this is an MLSMessage with a PublicMessage inside, by its first bytes (RFC 9420 section
+/// 6): the only kind that an external Commit comes in.
+fn is_public(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0, 1, 0, 1])
+}
+
 /// A group that begins, before its batch is written.
 pub(super) struct Beginning<'a> {
     group: &'a GroupId,
-    head: &'a mut Head,
+    pub(super) head: &'a mut Head,
     pub(super) batch: &'a mut Batch,
 }
 
 impl Beginning<'_> {
-    fn next_in(&mut self) -> DeliveryId {
+    pub(super) fn next_in(&mut self) -> DeliveryId {
         let number = self.head.next_in;
         self.head.next_in = number.saturating_add(1);
         DeliveryId::incoming(self.group, number)

@@ -3,14 +3,15 @@ use std::fmt;
 use crate::codec::Encode;
 use crate::crypto::Secret;
 use crate::error::{Error, Misuse};
-use crate::group::{GroupInfoOptions, Member, Status};
+use crate::group::{GroupInfoOptions, LeafChange, Member, Status};
 use crate::message::{GroupId, KeyPackage, Proposal, Sender};
 use crate::schedule::{PreSharedKeyId, Psk};
 use crate::tree::{Extensions, LeafIndex};
 
 use super::commit::{CommitBuilder, PendingCommit, PendingInvite};
-use super::event::{Outgoing, Received};
-use super::plan;
+use super::event::Received;
+use super::outgoing::Outgoing;
+use super::plan::{self, OwnChange};
 use super::{Client, Inner};
 
 /// What a new group begins with.
@@ -210,7 +211,7 @@ impl Group {
     /// [`Misuse::NotMember`]; the store or the generator failed.
     pub fn propose_add(&self, key_package: impl AsRef<[u8]>) -> Result<Outgoing, Error> {
         let key_package = self.read_key_package(key_package.as_ref())?;
-        self.propose(Some(Proposal::Add(key_package)))
+        self.propose(Proposal::Add(key_package))
     }
 
     /// Proposes to remove a member; its own leaf, to leave the group: another member has to commit
@@ -220,7 +221,7 @@ impl Group {
     /// # Errors
     /// [`Misuse::NoSuchMember`]; otherwise as for [`Self::propose_add`].
     pub fn propose_remove(&self, leaf_index: LeafIndex) -> Result<Outgoing, Error> {
-        self.propose(Some(Proposal::Remove(leaf_index)))
+        self.propose(Proposal::Remove(leaf_index))
     }
 
     /// Proposes a new encryption key for this client's own leaf.
@@ -228,7 +229,25 @@ impl Group {
     /// # Errors
     /// As for [`Self::propose_add`].
     pub fn propose_update(&self) -> Result<Outgoing, Error> {
-        self.propose(None)
+        self.propose_change(OwnChange::default())
+    }
+
+    /// Proposes other changes to this client's own leaf too, which the validator judges, and a new
+    /// signature key if it shall have one: from the Commit on that takes the Update, this client
+    /// signs with it in this group.
+    ///
+    /// # Errors
+    /// As for [`Self::propose_add`].
+    pub fn propose_leaf(
+        &self,
+        leaf: LeafChange,
+        new_signature_key: bool,
+    ) -> Result<Outgoing, Error> {
+        self.propose_change(OwnChange { leaf, signature_key: new_signature_key })
+    }
+
+    fn propose_change(&self, change: OwnChange) -> Result<Outgoing, Error> {
+        self.inner().run(&self.id, |group, env| plan::propose_update(group, &change, env))
     }
 
     /// Proposes to replace the group's extensions by these.
@@ -236,10 +255,10 @@ impl Group {
     /// # Errors
     /// [`Error::Violation`] if they are not valid; otherwise as for [`Self::propose_add`].
     pub fn propose_extensions(&self, extensions: Extensions) -> Result<Outgoing, Error> {
-        self.propose(Some(Proposal::GroupContextExtensions(extensions)))
+        self.propose(Proposal::GroupContextExtensions(extensions))
     }
 
-    pub(super) fn propose(&self, proposal: Option<Proposal>) -> Result<Outgoing, Error> {
+    pub(super) fn propose(&self, proposal: Proposal) -> Result<Outgoing, Error> {
         self.inner().run(&self.id, |group, env| plan::propose(group, proposal.clone(), env))
     }
 
@@ -287,7 +306,7 @@ impl Group {
     pub fn group_info(&self, options: GroupInfoOptions) -> Result<Vec<u8>, Error> {
         let inner = self.inner();
         let info = inner.look(&self.id, |group| {
-            group.state.group_info(options, &inner.signer, &mut inner.rng())
+            group.state.group_info(options, inner.signer_of(group), &mut inner.rng())
         })?;
         Ok(info.to_bytes()?)
     }

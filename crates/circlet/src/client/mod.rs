@@ -12,7 +12,9 @@ mod builder;
 mod commit;
 mod driver;
 mod event;
+mod external;
 mod group;
+mod outgoing;
 mod plan;
 mod psks;
 mod subgroup;
@@ -25,11 +27,10 @@ use std::sync::Arc;
 
 pub use builder::{ClientBuilder, Clock, SystemClock};
 pub use commit::{CommitBuilder, Confirmed, Invited, PendingCommit, PendingInvite};
-pub use event::{
-    DeliveryId, EpochChange, Joined, Message, Outgoing, OutgoingKind, Proposer, Received,
-    ReceivedProposal,
-};
+pub use event::{EpochChange, Joined, Message, Proposer, Received, ReceivedProposal};
+pub use external::{ExternalJoinBuilder, PendingJoin};
 pub use group::{Group, GroupOptions};
+pub use outgoing::{DeliveryId, Outgoing, OutgoingKind};
 pub use subgroup::{Continued, ReInitOptions};
 
 use crate::codec::Encode;
@@ -108,7 +109,8 @@ impl Client {
     /// delivery service to hand out when no other is left (RFC 9420 section 16.8). Whoever gets
     /// its private keys reads every Welcome that was made with it, and all those groups begin with
     /// the same key in this client's leaf: after joining by it, call [`Group::update`] soon, and
-    /// make a new one now and then. [`Self::delete_expired_key_packages`] deletes it when its
+    /// make a new one now and then. A Welcome that was made with it can be carried again after this
+    /// client has left the group. [`Self::delete_expired_key_packages`] deletes it when its
     /// lifetime is over.
     ///
     /// # Errors
@@ -194,7 +196,7 @@ impl Client {
     /// [`Unready::UnknownPsk`] if a pre-shared key is missing, or the group that the new one
     /// continues is not known; [`Misuse::GroupExists`]; [`Error::Violation`] or
     /// [`Error::Malformed`] if the Welcome is not sound. The key package can be used again then.
-    /// After [`StorageError::Unknown`](crate::storage::StorageError::Unknown), see whether the
+    /// After [`StorageError::Unknown`], see whether the
     /// group is among [`Self::groups`].
     pub fn join(&self, welcome: impl AsRef<[u8]>) -> Result<Group, Error> {
         let welcome = self.read_welcome(welcome.as_ref())?;
@@ -384,19 +386,22 @@ impl Inner {
     }
 
     fn join_keys_with(&self, make: MakeKeys) -> Result<JoinKeys, Error> {
+        make(&self.settings, self.leaf_template(), &self.signer, &mut self.rng())
+    }
+
+    fn leaf_template(&self) -> LeafTemplate {
         let now = self.clock.now();
         let leaf = &self.defaults.leaf;
-        let template = LeafTemplate {
+        LeafTemplate {
             credential: self.credential.clone(),
             capabilities: self.capabilities(),
             lifetime: Lifetime {
                 // V-7.2-10: clocks differ.
-                not_before: now.saturating_sub(leaf.back),
+                not_before: now.saturating_sub(leaf.back * u64::from(!off("V-7.2-10"))),
                 not_after: now.saturating_add(leaf.ahead),
             },
             extensions: leaf.extensions.clone(),
-        };
-        make(&self.settings, template, &self.signer, &mut self.rng())
+        }
     }
 
     /// V-13.0-03 and V-7.2-04: what the provider, the validator and the application support, and

@@ -3,19 +3,20 @@
 use crate::crypto::{Rng, Suite};
 use crate::error::{Error, Misuse, Unready};
 use crate::group::{
-    CommitOutcome, CommitRequest, Framing, GroupState, Judge, Opened, OpenedCommit, OpenedProposal,
-    PskSource, StagedCommit, Status, Step,
+    CommitOutcome, CommitRequest, Framing, GroupState, Judge, LeafChange, NextEpoch, Opened,
+    OpenedCommit, OpenedProposal, PskSource, Signers, StagedCommit, Status, Step,
 };
-use crate::identity::{CredentialValidator, Signer};
+use crate::identity::{CredentialValidator, Signer, SigningKey};
 use crate::message::{ContentType, MlsMessage, Proposal, Sender};
-use crate::rows::{Head, Kind, LoadedGroup, put_next_epoch, put_staged, put_step};
+use crate::rows::{
+    Head, Kind, LoadedGroup, put_next_epoch, put_signer, put_staged, put_step, signer_key,
+};
 use crate::storage::Batch;
 use crate::tree::ExternalSender;
 
 use super::driver::Defaults;
-use super::event::{
-    DeliveryId, EpochChange, Message, Outgoing, OutgoingKind, Proposer, Received, ReceivedProposal,
-};
+use super::event::{EpochChange, Message, Proposer, Received, ReceivedProposal};
+use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
 
 /// How many discarded Commits of one epoch are remembered: the latest.
 const DISCARDED: usize = 8;
@@ -49,6 +50,8 @@ pub(super) struct Write {
     pub(super) head: Head,
     pub(super) step: Option<Step>,
     pub(super) staged: StagedChange,
+    /// A new signature key for this group alone.
+    pub(super) signer: Option<SigningKey>,
 }
 
 /// What becomes of the staged Commit.
@@ -72,11 +75,12 @@ struct Draft<'a> {
     group: &'a LoadedGroup,
     batch: Batch,
     head: Head,
+    signer: Option<SigningKey>,
 }
 
 impl<'a> Draft<'a> {
     fn new(group: &'a LoadedGroup) -> Self {
-        Self { group, batch: Batch::default(), head: group.head.clone() }
+        Self { group, batch: Batch::default(), head: group.head.clone(), signer: None }
     }
 
     fn state(&self) -> &'a GroupState {
@@ -84,7 +88,27 @@ impl<'a> Draft<'a> {
     }
 
     fn step(&mut self, step: &Step) -> Result<(), Error> {
+        if let Some(next) = step.next_epoch() {
+            self.drop_signers(next);
+        }
         put_step(self.state(), step, &mut self.batch)
+    }
+
+    /// A new signature key of this client in this group, kept from before it is used.
+    fn new_signer(&mut self, env: &mut Env<'_>) -> Result<(), Error> {
+        let signer = SigningKey::generate(&self.state().settings().suite, env.rng)?;
+        put_signer(self.state().group_id(), &signer, &mut self.batch)?;
+        self.signer = Some(signer);
+        Ok(())
+    }
+
+    /// With an epoch, the keys go that are not those of one's leaf in it.
+    fn drop_signers(&mut self, next: &NextEpoch) {
+        let group = self.state().group_id();
+        let own = next.epoch.tree.leaf(self.state().own_leaf()).map(|leaf| &leaf.signature_key);
+        let gone =
+            self.group.signers.iter().map(Signer::public_key).filter(|key| Some(*key) != own);
+        self.batch.deletes.extend(gone.map(|key| signer_key(group, key)));
     }
 
     fn next_in(&mut self) -> DeliveryId {
@@ -107,7 +131,8 @@ impl<'a> Draft<'a> {
     }
 
     fn finish<T>(self, step: Option<Step>, staged: StagedChange, outcome: T) -> Plan<T> {
-        let write = Write { batch: self.batch, head: self.head, step, staged };
+        let Self { batch, head, signer, .. } = self;
+        let write = Write { batch, head, step, staged, signer };
         Plan { outcome, write: Some(write) }
     }
 }
@@ -128,21 +153,49 @@ pub(super) fn send(
     Ok(draft.finish(Some(step), StagedChange::Keep, outgoing))
 }
 
-/// A proposal; `None` for an Update of one's own leaf.
-pub(super) fn propose(
+/// How a client changes its own leaf.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OwnChange {
+    pub(super) leaf: LeafChange,
+    /// Whether it gets a new signature key too.
+    pub(super) signature_key: bool,
+}
+
+/// An Update of one's own leaf.
+pub(super) fn propose_update(
     group: &LoadedGroup,
-    proposal: Option<Proposal>,
+    change: &OwnChange,
     env: &mut Env<'_>,
 ) -> Result<Plan<Outgoing>, Error> {
     let mut draft = Draft::new(group);
     let framing = env.defaults.framing(&[]);
-    let (message, _, step) = match proposal {
-        Some(proposal) => {
-            ensure_argument(&group.state, &proposal, &[])?;
-            group.state.propose(proposal, &env.judge(), &framing, env.signer, env.rng)?
-        }
-        None => group.state.propose_update(&framing, env.signer, env.rng)?,
-    };
+    if change.signature_key {
+        draft.new_signer(env)?;
+    }
+    let signers = signers(env.signer, draft.signer.as_ref());
+    let (message, _, step) =
+        group.state.propose_leaf(&change.leaf, env.validator, &framing, signers, env.rng)?;
+    draft.step(&step)?;
+    let outgoing = draft.outgoing(OutgoingKind::Proposal, message)?;
+    Ok(draft.finish(Some(step), StagedChange::Keep, outgoing))
+}
+
+fn signers<'a>(present: &'a dyn Signer, next: Option<&'a SigningKey>) -> Signers<'a> {
+    Signers { present, next: next.map(|next| next as &dyn Signer) }
+}
+
+/// A proposal that is no Update.
+pub(super) fn propose(
+    group: &LoadedGroup,
+    proposal: Proposal,
+    env: &mut Env<'_>,
+) -> Result<Plan<Outgoing>, Error> {
+    let mut draft = Draft::new(group);
+    let framing = env.defaults.framing(&[]);
+    ensure_argument(&group.state, &proposal, &[])?;
+    let judge = env.judge();
+    let (message, _, step) =
+        group.state.propose(proposal, &judge, &framing, env.signer, env.rng)?;
     draft.step(&step)?;
     let outgoing = draft.outgoing(OutgoingKind::Proposal, message)?;
     Ok(draft.finish(Some(step), StagedChange::Keep, outgoing))
@@ -183,6 +236,7 @@ pub(super) struct Staged {
 pub(super) fn stage(
     group: &LoadedGroup,
     request: CommitRequest,
+    new_signature_key: bool,
     env: &mut Env<'_>,
 ) -> Result<Plan<Staged>, Error> {
     if group.staged.is_some() {
@@ -195,7 +249,11 @@ pub(super) fn stage(
         }
     }
     let mut draft = Draft::new(group);
-    let (staged, step) = group.state.commit(request, &env.judge(), env.signer, env.rng)?;
+    if new_signature_key {
+        draft.new_signer(env)?;
+    }
+    let (judge, signers) = (env.judge(), signers(env.signer, draft.signer.as_ref()));
+    let (staged, step) = group.state.commit_with(request, &judge, signers, env.rng)?;
     draft.step(&step)?;
     let id = draft.next_out();
     put_staged(group.state.group_id(), id.number(), &staged, &mut draft.batch)?;
@@ -258,6 +316,7 @@ fn begin_staged(group: &LoadedGroup, draft: &mut Draft<'_>) -> Result<Confirmati
         return Err(Misuse::CommitGone.into());
     }
     put_next_epoch(&group.state, &staged.next, &mut draft.batch)?;
+    draft.drop_signers(&staged.next);
     draft.head.staged = None;
     draft.head.epoch = staged.outcome.epoch;
     draft.head.discarded.clear();

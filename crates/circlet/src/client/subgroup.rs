@@ -8,7 +8,7 @@ use crate::storage::{Batch, StorageError};
 use crate::tree::{Extensions, MLS10};
 
 use super::commit::CommitBuilder;
-use super::event::{Outgoing, OutgoingKind};
+use super::outgoing::{Outgoing, OutgoingKind};
 use super::{Client, Group, Inner};
 
 /// The group that is to take the place of another (RFC 9420 section 12.1.5). What is not given is
@@ -53,7 +53,7 @@ impl Group {
     /// extensions are not valid; otherwise as for [`Self::propose_add`].
     pub fn propose_reinit(&self, options: ReInitOptions) -> Result<Outgoing, Error> {
         let reinit = self.read_reinit(options)?;
-        self.propose(Some(Proposal::ReInit(reinit)))
+        self.propose(Proposal::ReInit(reinit))
     }
 
     /// Proposes to inject a pre-shared key that all members have
@@ -75,7 +75,7 @@ impl Group {
     }
 
     fn propose_with_nonce(&self, psk: Psk) -> Result<Outgoing, Error> {
-        self.propose(Some(Proposal::PreSharedKey(self.psk_id(psk)?)))
+        self.propose(Proposal::PreSharedKey(self.psk_id(psk)?))
     }
 
     /// The group that is to take the place of this one, once a Commit with a ReInit has closed it:

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::identity::CredentialUse;
 use crate::message::{KeyPackage, Proposal, ReInit, Sender};
+use crate::mutation::off;
 use crate::rules::leaf::{
     Requirements, check_key_package, check_leaf, check_membership, ensure_group_context_extensions,
     ensure_lifetime, ensure_members_meet, ensure_update_leaf, tolerate_the_tree_before,
@@ -142,7 +143,8 @@ impl GroupState {
             ensure_lifetime(&key_package.leaf_node, now)?;
         }
         ensure_client_is_new(applied, key_package)?;
-        let limit = self.settings.limits().leaves;
+        // V-7.7-02.
+        let limit = if off("V-7.7-02") { u32::MAX } else { self.settings.limits().leaves };
         let leaf = applied.tree.add(key_package.leaf_node.clone(), limit)?;
         applied.added.push((leaf, key_package.clone()));
         Ok(())

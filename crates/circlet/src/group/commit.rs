@@ -36,8 +36,8 @@ pub struct CommitRequest {
     /// Whether the proposals that wait go into the Commit by reference, before those by value:
     /// all that are valid together. RFC 9420 section 12.4 says that they should.
     pub by_reference: bool,
-    /// Whether the Commit has a path even where it could do without. A path renews the
-    /// committer's keys.
+    /// Whether the Commit has a path even where it could do without, but for a ReInit, which ends
+    /// the group. A path renews the committer's keys.
     pub force_path: bool,
     /// What changes in the committer's own leaf; any change makes a path.
     pub leaf: LeafChange,
@@ -207,7 +207,8 @@ impl GroupState {
         rng: &mut dyn Rng,
     ) -> Result<Option<NewPath>, Error> {
         let changes = request.leaf != LeafChange::default() || signers.next.is_some();
-        let wanted = (request.force_path || changes) && applied.reinit.is_none();
+        // A change that was asked for is never dropped, not even where a ReInit stands alone.
+        let wanted = changes || request.force_path && applied.reinit.is_none();
         if !wanted && !path_required(list, &self.settings.context) {
             return Ok(None);
         }

@@ -240,7 +240,8 @@ impl OpenedGroupInfo {
         rng: &mut dyn Rng,
     ) -> Result<(LeafIndex, NewPath), Error> {
         let suite = &self.settings.suite;
-        let LeafTemplate { credential, capabilities, extensions, .. } = request.leaf.clone();
+        let leaf = request.leaf.clone().greased(&self.settings, rng)?;
+        let LeafTemplate { credential, capabilities, extensions, .. } = leaf;
         let content = LeafNodeContent {
             encryption_key: suite.generate_key_pair(rng)?.public,
             signature_key: signer.public_key().clone(),

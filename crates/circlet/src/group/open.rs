@@ -6,6 +6,7 @@ use crate::message::{
     PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,
 };
 use crate::mutation::off;
+use crate::rules::leaf::ensure_rows;
 use crate::rules::{Violation, ensure};
 use crate::schedule::{MessageKey, RatchetError, SecretTree, SecretTreeStep, SkippedId};
 use crate::tree::LeafIndex;
@@ -137,6 +138,7 @@ impl GroupState {
         }
     }
 
+    /// V-16.0-07: with the generation, by which gaps can be told.
     fn open_application(
         &self,
         verified: Verified,
@@ -148,6 +150,7 @@ impl GroupState {
             return Err(Error::Internal);
         };
         let sender = self.member_in(sender, epoch).ok_or(Violation::UnknownSender)?;
+        let generation = if off("V-16.0-07") { 0 } else { generation };
         let message = ApplicationMessage { sender, epoch, generation, authenticated_data, data };
         let step = self.step(verified.ratchet, Change::Nothing);
         Ok(OpenedApplication { message, step })
@@ -158,7 +161,7 @@ impl GroupState {
         let content = &message.content;
         self.ensure_group(&content.group_id)?;
         let content_type = content.content.content_type();
-        ensure(content_type != ContentType::Application, Violation::PublicApplicationMessage)?;
+        ensure_encrypted_application(content_type)?;
         self.ensure_present_epoch(content.epoch)?;
         let Sender::Member(sender) = content.sender else {
             let content = message.into_unverified();
@@ -167,30 +170,44 @@ impl GroupState {
             return Ok(Authenticated::Other(Box::new(verified), 0));
         };
         let context = &self.epoch.context_bytes;
-        let tbm = PublicMessage::to_be_maced(content, &message.auth, context)?;
-        let tag = message.membership_tag.as_ref().ok_or(Violation::MembershipTag)?;
-        let key = &self.epoch.secrets.membership_key;
-        let verified = self.settings.suite.verify_mac(key, &[&tbm], tag);
-        ensure_verified(verified, CryptoError::InvalidMac, Violation::MembershipTag)?;
+        self.verify_membership(&message)?;
         let content = message.into_unverified();
         self.verify_signature(&content, sender, context)?;
-        if sender == self.own_leaf {
+        if self.is_own(sender) {
             return Ok(Authenticated::Own(content_type));
         }
         let verified = Verified { content, ratchet: None };
         Ok(Authenticated::Other(Box::new(verified), 0))
     }
 
+    /// V-6.2-01, V-6.2-02 and V-6.2-03: the sender knows a secret of the epoch, not a member's
+    /// signature key alone.
+    fn verify_membership(&self, message: &PublicMessage) -> Result<(), Error> {
+        let PublicMessage { content, auth, membership_tag } = message;
+        let tbm = PublicMessage::to_be_maced(content, auth, &self.epoch.context_bytes)?;
+        let tag = membership_tag.as_ref().ok_or(Violation::MembershipTag)?;
+        let key = &self.epoch.secrets.membership_key;
+        match self.settings.suite.verify_mac(key, &[&tbm], tag) {
+            Err(error) if error != CryptoError::InvalidMac => Err(error.into()),
+            verified => Ok(ensure_rows(["V-6.2-03"], verified.is_ok(), Violation::MembershipTag)?),
+        }
+    }
+
+    /// V-6.3-03: whoever carries messages may bring one's own. The key of an encrypted one is gone.
+    fn is_own(&self, sender: LeafIndex) -> bool {
+        sender == self.own_leaf && !off("V-6.3-03")
+    }
+
     /// Section 6.3. Nothing is used up: the ratchet's step is for when all is well.
+    /// V-6.3-01, V-6.3.1-03 and V-6.3.2-06: a message that is not what its header and sender data
+    /// say leaves every key where it was.
     fn open_private(&self, message: &PrivateMessage) -> Result<Authenticated, Error> {
         self.ensure_group(&message.group_id)?;
         let keys = self.read_keys(message)?;
         let sender = self.open_sender_data(message, &keys)?;
         let leaf = sender.leaf_index;
-        if self.member_in(leaf, message.epoch).is_none() {
-            return Err(Violation::SenderDataLeaf.into());
-        }
-        if leaf == self.own_leaf {
+        self.ensure_leaf_of_member(leaf, message.epoch)?;
+        if self.is_own(leaf) {
             return Ok(Authenticated::Own(message.content_type));
         }
         let (key, ratchet) = self.message_key(message, sender, keys.secret_tree)?;
@@ -227,9 +244,15 @@ impl GroupState {
         Ok(Authenticated::Other(Box::new(verified), sender.generation))
     }
 
+    /// V-6.3.2-04: the sender data names a member.
+    fn ensure_leaf_of_member(&self, leaf: LeafIndex, epoch: u64) -> Result<(), Violation> {
+        ensure(self.member_in(leaf, epoch).is_some(), Violation::SenderDataLeaf)
+    }
+
     /// V-6.0-07: application data may be of a past epoch, proposals and commits may not.
     fn read_keys(&self, message: &PrivateMessage) -> Result<ReadKeys<'_>, Error> {
-        if message.content_type != ContentType::Application || message.epoch >= self.epoch() {
+        let handshake = message.content_type != ContentType::Application && !off("V-6.0-07");
+        if handshake || message.epoch >= self.epoch() {
             self.ensure_present_epoch(message.epoch)?;
             return Ok(ReadKeys {
                 sender_data_secret: &self.epoch.secrets.sender_data_secret,
@@ -247,7 +270,7 @@ impl GroupState {
         })
     }
 
-    /// Section 6.3.2.
+    /// V-6.3.2-05: section 6.3.2; what is decrypted is a SenderData and nothing else.
     fn open_sender_data(
         &self,
         message: &PrivateMessage,
@@ -299,12 +322,14 @@ impl GroupState {
         sender: LeafIndex,
         context_bytes: &[u8],
     ) -> Result<(), Error> {
-        let member = self.member_in(sender, content.content.epoch);
+        let epoch = if off("V-6.0-08") { self.epoch() } else { content.content.epoch };
+        let member = self.member_in(sender, epoch);
         let key: SignaturePublicKey = member.ok_or(Violation::UnknownSender)?.signature_key;
         self.verify_content(content, &key, context_bytes)
     }
 
-    /// V-6.1-01, V-6.1-02 and V-6.1-07.
+    /// V-6.1-01, V-6.1-02, V-6.1-07 and V-6.3.1-06: the signature is over the content as it
+    /// travelled. V-6.1-03 to V-6.1-06 say with which key, by who sent it.
     pub(super) fn verify_content(
         &self,
         content: &AuthenticatedContent,
@@ -315,16 +340,31 @@ impl GroupState {
         let signature = &content.auth.signature;
         let suite = &self.settings.suite;
         let verified = suite.verify_with_label(key, "FramedContentTBS", &tbs, signature);
-        Ok(ensure(verified.is_ok(), Violation::ContentSignature)?)
+        let sender = match content.content.sender {
+            Sender::Member(_) => "V-6.1-03",
+            Sender::External(_) => "V-6.1-04",
+            Sender::NewMemberCommit => "V-6.1-05",
+            Sender::NewMemberProposal => "V-6.1-06",
+        };
+        let private = match content.wire_format {
+            WireFormat::PrivateMessage => "V-6.3.1-06",
+            _ => sender,
+        };
+        let rows = ["V-6.1-01", "V-6.1-02", sender, private];
+        Ok(ensure_rows(rows, verified.is_ok(), Violation::ContentSignature)?)
     }
 
+    /// V-6.0-06: a message of another group is for another state.
     fn ensure_group(&self, group_id: &GroupId) -> Result<(), Unready> {
-        if group_id == self.group_id() { Ok(()) } else { Err(Unready::OtherGroup) }
+        let same = group_id == self.group_id() || off("V-6.0-06");
+        if same { Ok(()) } else { Err(Unready::OtherGroup) }
     }
 
+    /// V-6.0-06 and V-6.0-07.
     fn ensure_present_epoch(&self, message: u64) -> Result<(), Unready> {
         let current = self.epoch();
         match message.cmp(&current) {
+            _ if off("V-6.0-06") => Ok(()),
             std::cmp::Ordering::Equal => Ok(()),
             // V-12.4.3.2-09: an external Commit is for the epoch of its GroupInfo alone.
             std::cmp::Ordering::Less if off("V-12.4.3.2-09") => Ok(()),
@@ -332,6 +372,11 @@ impl GroupState {
             std::cmp::Ordering::Greater => Err(Unready::FutureEpoch { message, current }),
         }
     }
+}
+
+/// V-6.0-01: application data is always encrypted.
+fn ensure_encrypted_application(content_type: ContentType) -> Result<(), Violation> {
+    ensure(content_type != ContentType::Application, Violation::PublicApplicationMessage)
 }
 
 /// What a peer can cause is the peer's violation; anything else stays a failure of the provider.

@@ -6,7 +6,7 @@ use crate::error::{Error, Refused};
 use crate::identity::CredentialUse;
 use crate::message::{AuthenticatedContent, Commit, Content, Proposal, Sender};
 use crate::mutation::off;
-use crate::rules::leaf::{check_leaf, ensure_path_leaf_source};
+use crate::rules::leaf::{check_path_leaf, ensure_path_leaf_source};
 use crate::rules::proposals::{Resolved, check_external_list, ensure_external_type};
 use crate::rules::{Violation, ensure};
 use crate::schedule::InitSecret;
@@ -18,7 +18,7 @@ use super::process::added_nodes;
 use super::{GroupState, Policy};
 
 impl GroupState {
-    /// The signature of a PublicMessage whose sender is no member (section 6.1), and whether its
+    /// V-6.0-05: the signature of a PublicMessage whose sender is no member (section 6.1), and whether its
     /// content is one that such a sender may send.
     pub(super) fn verify_outsider(&self, content: &AuthenticatedContent) -> Result<(), Error> {
         let key = match (content.content.sender, &content.content.content) {
@@ -80,7 +80,7 @@ impl GroupState {
         let limit = self.settings.limits().leaves;
         let joiner = applied.tree.add(path.leaf_node.clone(), limit)?;
         let requirements = applied.requirements(&self.settings);
-        check_leaf(&path.leaf_node, self.position(joiner), requirements)?;
+        check_path_leaf(&path.leaf_node, self.position(joiner), requirements)?;
         let added = added_nodes(&applied);
         place_path(suite, &mut applied.tree, joiner, path, &added)?;
         let item = match replaced {

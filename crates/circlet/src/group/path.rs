@@ -6,6 +6,8 @@ use crate::crypto::{
 use crate::error::Error;
 use crate::identity::Signer;
 use crate::message::{UpdatePath, UpdatePathNode};
+use crate::mutation::off;
+use crate::rules::leaf::{ensure_key_signs_nothing, tolerate};
 use crate::rules::{Violation, ensure};
 use crate::tree::{
     LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition, NodeIndex, PathNode,
@@ -36,7 +38,7 @@ pub(crate) struct ReadPath {
 
 impl NewPath {
     /// Makes new keys for a leaf and the nodes above it, and puts them into the tree (sections
-    /// 7.4 and 7.5). The leaf, which is in the tree, becomes this content, but for its keys and
+    /// 7.4 and 7.5): V-7.4-01, V-7.4-03 and, where there is nobody to tell of them, V-7.5-08. The leaf, which is in the tree, becomes this content, but for its keys and
     /// source; `signer` has its signature key.
     pub(crate) fn build(
         suite: &Suite,
@@ -56,10 +58,15 @@ impl NewPath {
             nodes.push(NewPathNode { place, keys, path_secret });
             path_secret = next;
         }
+        tolerate("V-7.5-08", || nodes.is_empty(), Violation::PathLength)?;
         let keys: Vec<HpkePublicKey> = nodes.iter().map(|node| node.keys.public.clone()).collect();
         let parent_hash = tree.set_path(suite, leaf_index, &keys)?;
+        let encryption_key = match off("V-7.4-03") {
+            true => content.encryption_key.clone(),
+            false => leaf_keys.public,
+        };
         let content = LeafNodeContent {
-            encryption_key: leaf_keys.public,
+            encryption_key,
             signature_key: signer.public_key().clone(),
             source: LeafNodeSource::Commit(parent_hash),
             ..content
@@ -130,10 +137,7 @@ pub(crate) fn place_path(
     added: &BTreeSet<NodeIndex>,
 ) -> Result<(), Error> {
     let places = tree.filtered_direct_path(sender);
-    // V-7.6-01. Without it no node could be matched with its key.
-    if places.len() != path.nodes.len() {
-        return Err(Violation::PathLength.into());
-    }
+    ensure_path_length(&places, path)?;
     ensure_ciphertexts(tree, &places, path, added)?;
     let keys: Vec<HpkePublicKey> =
         path.nodes.iter().map(|node| node.encryption_key.clone()).collect();
@@ -143,7 +147,7 @@ pub(crate) fn place_path(
     Ok(())
 }
 
-/// V-12.4.2-09 and V-12.4.2-10: no key of the path is in the tree, or in the path twice; the leaf's
+/// V-12.4.2-09, V-12.4.2-10 and V-16.0-04: no key of the path is in the tree, or in the path twice; the leaf's
 /// is not that of the leaf `old`, which it replaces.
 pub(crate) fn ensure_keys_are_new(
     suite: &Suite,
@@ -159,9 +163,15 @@ pub(crate) fn ensure_keys_are_new(
     for key in keys.chain([leaf_key]) {
         let new = !tree.has_encryption_key(key) && seen.insert(key);
         ensure(new, Violation::PathKeyReused)?;
+        ensure_key_signs_nothing(tree, key)?;
         ensure(suite.check_public_key(key).is_ok(), Violation::InvalidHpkeKey)?;
     }
     Ok(())
+}
+
+/// V-7.6-01: a node for each of the filtered direct path.
+fn ensure_path_length(places: &[PathNode], path: &UpdatePath) -> Result<(), Violation> {
+    ensure(places.len() == path.nodes.len(), Violation::PathLength)
 }
 
 /// V-7.6-02: a ciphertext for each recipient, of every node and not only of the one that is
@@ -224,6 +234,8 @@ pub(crate) struct PathReader<'a> {
     pub(crate) added: &'a BTreeSet<NodeIndex>,
 }
 
+/// V-7.6-04: the ciphertext for this member is the one in the place that the first node of the
+/// resolution has of which it knows the private key.
 fn decrypt(
     suite: &Suite,
     tree: &RatchetTree,
@@ -232,15 +244,14 @@ fn decrypt(
     reader: &PathReader<'_>,
     context: &[u8],
 ) -> Result<Secret, Error> {
-    let addressed =
-        recipients(tree, place.copath, reader.added).zip(&node.encrypted_path_secret).find_map(
-            |(recipient, ciphertext)| Some((recipient, reader.known.get(&recipient)?, ciphertext)),
-        );
+    let ciphertexts = node.encrypted_path_secret.iter().skip(usize::from(off("V-7.6-04")));
+    let addressed = recipients(tree, place.copath, reader.added).zip(ciphertexts).find_map(
+        |(recipient, ciphertext)| Some((recipient, reader.known.get(&recipient)?, ciphertext)),
+    );
     let (recipient, private, ciphertext): (_, _, &HpkeCiphertext) =
         addressed.ok_or(Violation::PathDecryption)?;
     let public = tree.encryption_key(recipient).ok_or(Error::Internal)?.clone();
     let keys = HpkeKeyPair { private: private.clone(), public };
-    // V-7.6-04.
     suite.decrypt_with_label(&keys, LABEL, context, ciphertext).map_err(|error| match error {
         CryptoError::DecryptionFailed | CryptoError::InvalidKemOutput => {
             Violation::PathDecryption.into()
@@ -280,7 +291,8 @@ fn recipients(
     copath: NodeIndex,
     added: &BTreeSet<NodeIndex>,
 ) -> impl Iterator<Item = NodeIndex> {
-    tree.resolution(copath).into_iter().filter(|node| !added.contains(node))
+    let resolution = tree.resolution(copath).into_iter();
+    resolution.filter(|node| !added.contains(node) || off("V-7.5-02"))
 }
 
 const LABEL: &str = "UpdatePathNode";

@@ -10,7 +10,7 @@ use crate::message::{
 };
 use crate::mutation::off;
 use crate::rules::Violation;
-use crate::rules::leaf::{check_leaf, ensure_path_leaf_source};
+use crate::rules::leaf::{check_path_leaf, ensure_path_leaf_source};
 use crate::rules::proposals::{Resolved, check_list, ensure_by_value, ensure_path};
 use crate::schedule::{
     EpochSecrets, InitSecret, JoinerSecret, PreSharedKeyId, SecretTree, confirmed_transcript_hash,
@@ -153,7 +153,7 @@ impl GroupState {
         let old = self.epoch.tree.leaf(committer).ok_or(Violation::UnknownSender)?;
         let requirements = applied.requirements(&self.settings);
         ensure_path_leaf_source(&path.leaf_node)?;
-        check_leaf(&path.leaf_node, self.position(committer), requirements)?;
+        check_path_leaf(&path.leaf_node, self.position(committer), requirements)?;
         let added = added_nodes(&applied);
         merge_path(suite, &mut applied.tree, committer, path, &added)?;
         if path.leaf_node.credential != old.credential
@@ -276,8 +276,9 @@ impl GroupState {
         let unchanged =
             |node: NodeIndex| tree.encryption_key(node) == self.epoch.tree.encryption_key(node);
         // V-4.0-05: no key of a blank node, or of one that somebody else set.
+        let keep_all = || off("V-4.0-05") || off("V-7.5-07");
         let kept =
-            self.epoch.private_keys.iter().filter(|(node, _)| unchanged(**node) || off("V-4.0-05"));
+            self.epoch.private_keys.iter().filter(|(node, _)| unchanged(**node) || keep_all());
         let mut kept: BTreeMap<_, _> = kept.map(|(node, key)| (*node, key.clone())).collect();
         if updated.contains(&self.own_leaf) {
             let own = tree.leaf(self.own_leaf).ok_or(Error::Internal)?;
@@ -299,6 +300,8 @@ impl GroupState {
         }
     }
 
+    /// V-16.0-03: says whose keys changed, so that an application can tell who has not changed its
+    /// own for long.
     fn outcome(
         &self,
         applied: &Applied,
@@ -327,7 +330,7 @@ impl GroupState {
             external,
             added: added.iter().filter_map(after).collect(),
             removed: applied.removed.iter().filter_map(before).collect(),
-            updated: updated.filter_map(after).collect(),
+            updated: updated.filter(|_| !off("V-16.0-03")).filter_map(after).collect(),
             removes_own: applied.removed.contains(&self.own_leaf),
             reinit: applied.reinit.clone(),
             custom: applied.custom.clone(),

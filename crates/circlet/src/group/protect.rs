@@ -112,7 +112,8 @@ impl GroupState {
     }
 
     /// Frames and signs a content of this member (section 6.1); a Commit gets its confirmation
-    /// tag later.
+    /// tag later. V-6.0-01 and V-6.0-02: application data is always encrypted, and so is all else
+    /// unless the application wants it otherwise.
     pub(crate) fn sign_content(
         &self,
         content: Content,
@@ -121,10 +122,9 @@ impl GroupState {
     ) -> Result<AuthenticatedContent, Error> {
         self.ensure_signer(signer)?;
         let wire_format = match (&content, framing.handshake) {
-            (Content::Application(_), _) | (_, HandshakeFormat::Private) => {
-                WireFormat::PrivateMessage
-            }
-            (_, HandshakeFormat::Public) => WireFormat::PublicMessage,
+            (Content::Application(_), _) => WireFormat::PrivateMessage,
+            (_, HandshakeFormat::Private) if !off("V-6.0-02") => WireFormat::PrivateMessage,
+            _ => WireFormat::PublicMessage,
         };
         let content = FramedContent {
             group_id: self.group_id().clone(),
@@ -145,6 +145,7 @@ impl GroupState {
     }
 
     /// Turns an authenticated content into the message that travels, with the key that it used.
+    /// V-6.2-01: a PublicMessage gets its membership tag.
     pub(crate) fn protect(
         &self,
         signed: AuthenticatedContent,
@@ -164,7 +165,9 @@ impl GroupState {
     }
 
     /// Section 6.3: the content under the next key of this member's ratchet, the sender data under
-    /// a key from the ciphertext.
+    /// a key from the ciphertext. V-6.3.1-04: with a reuse guard of its own for each message.
+    /// V-6.3.1-07: no longer than the limit; each key encrypts one message. V-6.3.2-01: the sender
+    /// is this member.
     fn encrypt(
         &self,
         signed: AuthenticatedContent,
@@ -183,13 +186,15 @@ impl GroupState {
             .advance(suite, self.own_leaf, kind, generation, self.settings.limits())
             .map_err(own_ratchet)?;
         let mut reuse_guard = [0; 4];
-        rng.fill(&mut reuse_guard)?;
+        if !off("V-6.3.1-04") {
+            rng.fill(&mut reuse_guard)?;
+        }
 
         let private = PrivateContent { content, auth };
         let plaintext = private.to_plaintext(0)?;
         let padding = padding.length(plaintext.len());
         let (limit, actual) = (self.settings.limits().message_bytes, plaintext.len() + padding);
-        if actual > limit {
+        if actual > limit && !off("V-6.3.1-07") {
             return Err(Refused::MessageTooLong { limit, actual }.into());
         }
         let plaintext = if padding == 0 { plaintext } else { private.to_plaintext(padding)? };
@@ -230,15 +235,17 @@ impl PskSource for AnyPsk {
     }
 }
 
-/// Section 9.1: proposals and commits have a ratchet of their own.
+/// V-6.3-02: the content type selects the ratchet (section 9.1): proposals and commits have one of
+/// their own.
 pub(super) fn ratchet_kind(content_type: ContentType) -> RatchetKind {
     match content_type {
+        _ if off("V-6.3-02") => RatchetKind::Application,
         ContentType::Application => RatchetKind::Application,
         ContentType::Proposal | ContentType::Commit => RatchetKind::Handshake,
     }
 }
 
-/// Section 6.3.1: the reuse guard changes the first four bytes of the nonce.
+/// V-6.3.1-04: the reuse guard changes the first four bytes of the nonce.
 pub(super) fn guarded_nonce(nonce: &Secret, reuse_guard: [u8; 4]) -> Secret {
     let mut bytes = zeroize::Zeroizing::new(nonce.as_bytes().to_vec());
     for (byte, guard) in bytes.iter_mut().zip(reuse_guard) {
@@ -247,7 +254,7 @@ pub(super) fn guarded_nonce(nonce: &Secret, reuse_guard: [u8; 4]) -> Secret {
     Secret::new(&bytes)
 }
 
-/// Section 6.3.2: the sender data's key comes from the beginning of the ciphertext.
+/// V-6.3.2-02: the sender data's key comes from the beginning of the ciphertext.
 pub(crate) fn sender_data_key(
     suite: &Suite,
     sender_data_secret: &Secret,

@@ -84,10 +84,10 @@ impl Settings {
         if extensions.len() <= limit { Ok(()) } else { Err(Refused::Extensions(limit)) }
     }
 
-    /// Nothing is sent that this client itself would refuse to read for its length.
+    /// V-6.3.1-07: nothing is sent that this client itself would refuse to read for its length.
     pub(super) fn sendable(&self, bytes: Vec<u8>) -> Result<Vec<u8>, Refused> {
         let (limit, actual) = (self.limits().message_bytes, bytes.len());
-        match actual <= limit {
+        match actual <= limit || off("V-6.3.1-07") {
             true => Ok(bytes),
             false => Err(Refused::MessageTooLong { limit, actual }),
         }

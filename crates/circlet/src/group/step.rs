@@ -18,6 +18,16 @@ pub struct Step {
     pub(crate) change: Change,
 }
 
+impl Step {
+    /// The epoch that begins with the step, if one does.
+    pub(crate) fn next_epoch(&self) -> Option<&NextEpoch> {
+        match &self.change {
+            Change::Epoch(next) => Some(next),
+            _ => None,
+        }
+    }
+}
+
 /// A ratchet that moved, and the keys that it skipped or gave.
 #[derive(Debug)]
 pub(crate) struct RatchetUse {

@@ -1,6 +1,7 @@
 use super::{Commit, GroupId, Proposal};
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 use crate::crypto::{CryptoError, HashReference, Mac, Signature, Suite};
+use crate::mutation::off;
 use crate::tree::{LeafIndex, MLS10};
 
 /// How a message is framed (RFC 9420 section 6).
@@ -177,6 +178,7 @@ impl Encode for WireFormat {
     }
 }
 
+/// V-6.0-04: what is not known is an error of its own.
 impl Decode for WireFormat {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match reader.u16()? {
@@ -185,6 +187,7 @@ impl Decode for WireFormat {
             3 => Ok(Self::Welcome),
             4 => Ok(Self::GroupInfo),
             5 => Ok(Self::KeyPackage),
+            _ if off("V-6.0-04") => Ok(Self::PrivateMessage),
             other => Err(DecodeError::UnsupportedWireFormat(other)),
         }
     }
@@ -267,6 +270,7 @@ impl Decode for FramedContent {
 }
 
 impl FramedContentAuthData {
+    /// V-6.1-08 and V-6.3.1-09: a confirmation tag is there with a Commit, and only there.
     pub(super) fn decode_for(
         content_type: ContentType,
         reader: &mut Reader<'_>,
@@ -274,6 +278,7 @@ impl FramedContentAuthData {
         let signature = Signature::decode(reader)?;
         let confirmation_tag = match content_type {
             ContentType::Commit => Some(Mac::decode(reader)?),
+            _ if off("V-6.3.1-09") => Mac::decode(reader).ok(),
             _ => None,
         };
         Ok(Self { signature, confirmation_tag })

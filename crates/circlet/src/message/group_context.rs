@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use crate::crypto::CipherSuite;
+use crate::mutation::off;
 use crate::tree::{Extensions, MLS10};
 
 /// A group's id: bytes that the application or a random generator chose. Cheap to clone.
@@ -98,10 +99,11 @@ impl Decode for GroupContext {
     }
 }
 
-/// Reads a ProtocolVersion: there is only one.
+/// V-6.0-03: reads a ProtocolVersion; there is only one.
 pub(super) fn read_version(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     match reader.u16()? {
         MLS10 => Ok(()),
+        _ if off("V-6.0-03") => Ok(()),
         other => Err(DecodeError::UnsupportedVersion(other)),
     }
 }

@@ -2,6 +2,7 @@ use zeroize::Zeroizing;
 
 use super::{Content, ContentType, FramedContentAuthData, GroupId};
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, EncodeError, Reader, Writer};
+use crate::mutation::off;
 use crate::tree::LeafIndex;
 
 /// A framed content that is signed and encrypted to the group (RFC 9420 section 6.3).
@@ -43,7 +44,7 @@ pub struct PrivateContent {
 }
 
 impl PrivateMessage {
-    /// PrivateContentAAD (section 6.3.1).
+    /// PrivateContentAAD (section 6.3.1). V-6.3-01: the header is bound to the content.
     ///
     /// # Errors
     /// Something is too long to encode.
@@ -54,6 +55,9 @@ impl PrivateMessage {
         authenticated_data: &[u8],
     ) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
+        if off("V-6.3-01") {
+            return Ok(Vec::new());
+        }
         group_id.encode(&mut writer);
         writer.u64(epoch);
         content_type.encode(&mut writer);
@@ -61,7 +65,7 @@ impl PrivateMessage {
         writer.finish()
     }
 
-    /// SenderDataAAD (section 6.3.2).
+    /// SenderDataAAD (section 6.3.2). V-6.3.2-03: the header is bound to the sender data.
     ///
     /// # Errors
     /// Something is too long to encode.
@@ -71,6 +75,9 @@ impl PrivateMessage {
         content_type: ContentType,
     ) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
+        if off("V-6.3.2-03") {
+            return Ok(Vec::new());
+        }
         group_id.encode(&mut writer);
         writer.u64(epoch);
         content_type.encode(&mut writer);
@@ -79,7 +86,7 @@ impl PrivateMessage {
 }
 
 impl PrivateContent {
-    /// The plaintext, with `padding` bytes of zero at its end.
+    /// The plaintext, with `padding` bytes of zero at its end (V-6.3.1-01).
     ///
     /// # Errors
     /// Something is too long to encode.
@@ -87,11 +94,11 @@ impl PrivateContent {
         let mut writer = Writer::secret();
         self.content.encode_body(&mut writer);
         self.auth.encode(&mut writer);
-        writer.raw(&vec![0; padding]);
+        writer.raw(&vec![u8::from(off("V-6.3.1-01")); padding]);
         writer.finish_secret()
     }
 
-    /// Reads a plaintext: content, authentication, and nothing but zeros.
+    /// V-6.3.1-02 and V-6.3.1-08: reads a plaintext: content, authentication, and nothing but zeros.
     ///
     /// # Errors
     /// It is malformed, or padding is not zero.
@@ -105,7 +112,8 @@ impl PrivateContent {
         let auth = FramedContentAuthData::decode_for(content_type, &mut reader)?;
         // All bytes are looked at, so that time tells nothing about where the first one is.
         let padding = reader.rest().iter().fold(0, |sum, byte| sum | byte);
-        if padding == 0 { Ok(Self { content, auth }) } else { Err(DecodeError::NonZeroPadding) }
+        let zero = padding == 0 || off("V-6.3.1-02");
+        if zero { Ok(Self { content, auth }) } else { Err(DecodeError::NonZeroPadding) }
     }
 }
 

@@ -2,11 +2,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader};
-use crate::crypto::{Digest, HpkePrivateKey, Mac, Secret};
+use crate::crypto::{Digest, HpkePrivateKey, Mac, Secret, SignaturePrivateKey};
 use crate::error::{Damaged, Error};
 use crate::group::{
     EpochState, FormerMembers, GroupState, PastEpoch, ProposalCache, Settings, StagedCommit, Status,
 };
+use crate::identity::SigningKey;
 use crate::message::{GroupContext, GroupId, ReInit};
 use crate::schedule::{
     EpochSecrets, InitSecret, MessageKey, Ratchet, RatchetKind, SecretTree, SkippedId, SkippedKeys,
@@ -26,6 +27,9 @@ pub(crate) struct LoadedGroup {
     pub(crate) revision: u64,
     pub(crate) state: GroupState,
     pub(crate) staged: Option<StagedCommit>,
+    /// The signature keys that the client has in this group alone: that of its leaf, and those that
+    /// a staged Commit or a proposal would bring.
+    pub(crate) signers: Vec<SigningKey>,
 }
 
 /// A present epoch as it is stored, before its tree and secret tree.
@@ -88,7 +92,21 @@ pub(crate) fn load_group(
         Some(row) => Some(read_staged(&row.value, &state, &context)?),
         None => None,
     };
-    Ok(LoadedGroup { head, revision, state, staged })
+    let signers = load_signers(storage, group, &state)?;
+    Ok(LoadedGroup { head, revision, state, staged, signers })
+}
+
+fn load_signers(
+    storage: &dyn Storage,
+    group: &GroupId,
+    state: &GroupState,
+) -> Result<Vec<SigningKey>, Error> {
+    let Settings { suite, context, .. } = state.settings();
+    let key = |(_, row): (Key, Row)| {
+        let private = SignaturePrivateKey::new(read(&row.value, context, read_secret)?);
+        SigningKey::from_private(suite, &private).map_err(damaged)
+    };
+    scan(storage, Kind::Signer, group)?.into_iter().map(key).collect()
 }
 
 /// Rows that were written together belong together.

@@ -17,12 +17,15 @@
 //! | `proposal`, group, reference | a proposal that waits for a Commit |
 //! | `reinit`, group | the ReInit that closed the group |
 //! | `old-group`, group, epoch | a group of another client that one of this client is to continue |
+//! | `joining`, group | an external Commit that waits, with the group as it will be |
+//! | `signer`, group, public key | a signature key that this client has in that group alone |
 //! | `staged`, group | a staged Commit with the epoch that it makes |
 //! | `out`, group, number | a message that was not yet acknowledged as sent |
 //! | `in`, group, number | an event that was not yet acknowledged as delivered |
 
 #[cfg(any(test, feature = "testing"))]
 mod fingerprint;
+mod joining;
 mod load;
 mod staged;
 mod step;
@@ -31,6 +34,7 @@ mod values;
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use fingerprint::{Part, put_part};
+pub(crate) use joining::{joining_message, put_joining, read_joining};
 pub(crate) use load::{LoadedGroup, load_group, number_u64};
 pub(crate) use staged::{put_staged, read_outcome, staged_message, write_outcome};
 pub(crate) use step::{delete_group, put_new_group, put_next_epoch, put_step};
@@ -40,8 +44,9 @@ pub(crate) use values::{Head, OwnIdentity, StoredKeyPackage, read_member, write_
 use zeroize::Zeroizing;
 
 use crate::codec::{DecodeContext, Limits, Reader, Writer};
-use crate::crypto::HashReference;
+use crate::crypto::{HashReference, SignaturePublicKey};
 use crate::error::{Damaged, Error};
+use crate::identity::{Signer, SigningKey};
 use crate::message::GroupId;
 use crate::schedule::{RatchetKind, SkippedId};
 use crate::storage::{Batch, Key, Prefix};
@@ -67,6 +72,8 @@ pub(crate) enum Kind {
     Proposal,
     Reinit,
     OldGroup,
+    Joining,
+    Signer,
     Staged,
     Out,
     In,
@@ -89,6 +96,8 @@ impl Kind {
             Self::Proposal => b"proposal",
             Self::Reinit => b"reinit",
             Self::OldGroup => b"old-group",
+            Self::Joining => b"joining",
+            Self::Signer => b"signer",
             Self::Staged => b"staged",
             Self::Out => b"out",
             Self::In => b"in",
@@ -158,6 +167,10 @@ fn skipped_key(group: &GroupId, id: &SkippedId) -> Key {
     ])
 }
 
+pub(crate) fn signer_key(group: &GroupId, public: &SignaturePublicKey) -> Key {
+    Key::new(&[Kind::Signer.name(), group.as_bytes(), public.as_bytes()])
+}
+
 fn past_key(group: &GroupId, epoch: u64) -> Key {
     Kind::Past.numbered(group, epoch)
 }
@@ -176,6 +189,16 @@ fn kind_byte(kind: RatchetKind) -> u8 {
         RatchetKind::Handshake => 1,
         RatchetKind::Application => 2,
     }
+}
+
+/// A signature key that the client has in this group alone.
+pub(crate) fn put_signer(
+    group: &GroupId,
+    signer: &SigningKey,
+    batch: &mut Batch,
+) -> Result<(), Error> {
+    let key = signer_key(group, signer.public_key());
+    put(batch, key, |writer| values::write_secret(signer.private_key().secret(), writer))
 }
 
 /// Puts a row: its version, then what `content` writes.

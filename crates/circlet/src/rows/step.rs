@@ -56,6 +56,7 @@ pub(crate) fn delete_group(group: &GroupId, batch: &mut Batch) {
         Kind::Former,
         Kind::Proposal,
         Kind::Staged,
+        Kind::Signer,
         Kind::Reinit,
     ];
     batch.delete_prefixes.extend(kinds.map(|kind| kind.of_group(group)));

@@ -3,7 +3,7 @@
 use super::tree::{check_encryption_keys, check_signature_keys};
 use super::{Violation, ensure, ensure_row};
 use crate::codec::{Decode, DecodeContext};
-use crate::crypto::Suite;
+use crate::crypto::{HpkePublicKey, SignaturePublicKey, Suite};
 use crate::identity::CredentialType;
 use crate::message::KeyPackage;
 use crate::mutation::off;
@@ -30,7 +30,7 @@ pub(crate) fn ensure_rows<const N: usize>(
 }
 
 /// A row that demands tolerance: nothing is refused, but where the row is switched off.
-fn tolerate(
+pub(crate) fn tolerate(
     row: &'static str,
     unusual: impl FnOnce() -> bool,
     violation: Violation,
@@ -48,6 +48,7 @@ pub(crate) fn check_leaf(
     let suite = requirements.suite;
     let capabilities = CapabilitySet::new(&leaf.capabilities);
     ensure_keys_are_of_the_suite(leaf, suite)?;
+    ensure_kinds_of_keys_differ(leaf)?;
     ensure_leaf_signature(leaf, suite, position)?;
     ensure_suite_is_in_capabilities(leaf, suite)?;
     ensure_credential_is_in_capabilities(leaf)?;
@@ -59,12 +60,28 @@ pub(crate) fn check_leaf(
     tolerate_unknown_capabilities(&leaf.capabilities)
 }
 
+/// V-7.5-01: the leaf of a path is what that of an Update has to be, but for its source.
+pub(crate) fn check_path_leaf(
+    leaf: &LeafNode,
+    position: LeafPosition<'_>,
+    requirements: Requirements<'_>,
+) -> Result<(), Violation> {
+    if off("V-7.5-01") { Ok(()) } else { check_leaf(leaf, position, requirements) }
+}
+
 /// V-5.1.1-01, V-5.1.1-02 and V-10.0-03: public keys are encoded as the suite's algorithms demand.
 fn ensure_keys_are_of_the_suite(leaf: &LeafNode, suite: &Suite) -> Result<(), Violation> {
     let valid = suite.check_public_key(&leaf.encryption_key).is_ok();
     ensure_rows(["V-10.0-03"], valid, Violation::InvalidHpkeKey)?;
     let valid = suite.check_signature_key(&leaf.signature_key).is_ok();
     ensure_rows(["V-10.0-03"], valid, Violation::InvalidSignatureKey)
+}
+
+/// V-16.0-04: a member does not sign with the key that others encrypt to. What two members have
+/// between them, [`check_membership`] says.
+fn ensure_kinds_of_keys_differ(leaf: &LeafNode) -> Result<(), Violation> {
+    let differ = leaf.signature_key.as_bytes() != leaf.encryption_key.as_bytes();
+    ensure(differ, Violation::KeyOfBothKinds)
 }
 
 /// V-7.3-02, V-7.2-11, V-7.2-12 and V-7.3-16: the signature is valid, for the group and place
@@ -88,10 +105,14 @@ fn ensure_suite_is_in_capabilities(leaf: &LeafNode, suite: &Suite) -> Result<(),
     ensure(listed, Violation::CipherSuiteNotInCapabilities)
 }
 
-/// V-7.2-05: the credential's type is one that the member supports.
+/// V-7.2-05: the credential's type is one that the member supports. V-5.3-08: and it is not one
+/// that means nothing, though capabilities may list those. Of other types that are not registered
+/// no credential can be read.
 fn ensure_credential_is_in_capabilities(leaf: &LeafNode) -> Result<(), Violation> {
-    let listed = leaf.capabilities.has_credential(leaf.credential.credential_type());
-    ensure(listed, Violation::CredentialNotInCapabilities)
+    let kind = leaf.credential.credential_type();
+    let listed = leaf.capabilities.has_credential(kind);
+    ensure(listed, Violation::CredentialNotInCapabilities)?;
+    ensure_row("V-5.3-08", !is_grease(kind.0), Violation::CredentialNotInCapabilities)
 }
 
 /// V-7.3-09, V-7.2-04 and V-10.0-07: every extension of the leaf is one that the member supports.
@@ -255,8 +276,34 @@ pub(crate) fn check_membership<'a>(
     let types: Vec<_> = tree.credential_types().collect();
     for leaf in changed {
         ensure_credentials_are_supported(tree, leaf, &types)?;
+        ensure_no_key_signs_and_decrypts(tree, leaf)?;
+        tolerate_repeated_application_id(tree, leaf)?;
     }
     Ok(())
+}
+
+/// V-16.0-04: no key of the leaf is a key of the other kind elsewhere in the tree.
+fn ensure_no_key_signs_and_decrypts(tree: &RatchetTree, leaf: &LeafNode) -> Result<(), Violation> {
+    let signs = HpkePublicKey::new(leaf.signature_key.as_bytes());
+    ensure(!tree.has_encryption_key(&signs), Violation::KeyOfBothKinds)?;
+    ensure_key_signs_nothing(tree, &leaf.encryption_key)
+}
+
+/// V-16.0-04: an encryption key is no member's signature key.
+pub(crate) fn ensure_key_signs_nothing(
+    tree: &RatchetTree,
+    key: &HpkePublicKey,
+) -> Result<(), Violation> {
+    let key = SignaturePublicKey::new(key.as_bytes());
+    ensure(tree.signature_key_owner(&key).is_none(), Violation::KeyOfBothKinds)
+}
+
+/// V-5.3-07: an application_id is what the member says; two may say the same.
+fn tolerate_repeated_application_id(tree: &RatchetTree, leaf: &LeafNode) -> Result<(), Violation> {
+    let id = leaf.extensions.find(ExtensionType::APPLICATION_ID);
+    let same = |other: &LeafNode| other.extensions.find(ExtensionType::APPLICATION_ID) == id;
+    let repeated = || id.is_some() && tree.members().filter(|(_, leaf)| same(leaf)).count() > 1;
+    tolerate("V-5.3-07", repeated, Violation::DuplicateSignatureKey)
 }
 
 /// V-7.3-06 and V-7.3-14: a new leaf is held against those that are there after the Commit, not

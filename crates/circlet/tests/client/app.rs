@@ -313,7 +313,7 @@ pub(crate) fn describe(received: &Received) -> String {
         Received::Commit(event) => change("commit", event),
         Received::Confirmed(event) => change("confirmed", event),
         Received::Removed(event) => change("removed", event),
-        Received::Joined(event) => format!("joined by {}", event.welcomer()),
+        Received::Joined(event) => format!("joined by {}", event.welcomer().unwrap()),
         other => format!("{other:?}"),
     }
 }

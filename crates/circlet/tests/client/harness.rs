@@ -11,7 +11,7 @@ use circlet::crypto::{
     KdfId, KemId, Rng, RngError, Secret, SignatureId, SignatureKeyPair, SuiteSpec,
 };
 use circlet::message::MlsMessage;
-use circlet::storage::{MemoryStorage, Storage};
+use circlet::storage::{MemoryStorage, Prefix, Storage};
 use circlet::{Client, Group, Received};
 
 use crate::crypto_support::Seeded;
@@ -80,6 +80,11 @@ impl Person {
 
     pub(crate) fn open(&self) -> Client {
         self.builder().open().unwrap()
+    }
+
+    /// How many rows of this kind the store has.
+    pub(crate) fn rows(&self, kind: &str) -> usize {
+        (self.store)().scan(&Prefix::new(&[kind.as_bytes()])).unwrap().len()
     }
 }
 

@@ -15,6 +15,7 @@ mod app;
 mod commits;
 mod conversation;
 mod crash;
+mod external;
 mod faults;
 mod golden;
 mod harness;

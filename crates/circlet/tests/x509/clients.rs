@@ -62,9 +62,12 @@ impl Town {
     }
 
     fn builder(&self, name: &'static str, seed: u64) -> ClientBuilder {
-        Client::builder("")
+        self.builder_for(self.chain(name, seed), seed)
+    }
+
+    fn builder_for(&self, chain: Credential, seed: u64) -> ClientBuilder {
+        Client::builder_for(chain)
             .cipher_suite(self.suite)
-            .credential(self.chain(name, seed))
             .signing_key(key(self.suite, seed))
             .validator(self.validator(false))
             .clock(self.time.clone())
@@ -128,15 +131,15 @@ fn opened_again() {
     let town = Town::new(P256);
     let store = MemoryStorage::new();
     let chain = town.chain("alice", 11);
-    let builder = town.builder("alice", 11).credential(chain.clone());
+    let builder = town.builder_for(chain.clone(), 11);
     let alice = builder.storage(store.clone()).build().unwrap();
     let group = alice.create_group().unwrap();
     let (id, epoch) = (group.id().clone(), group.epoch().unwrap());
     drop((alice, group));
-    let builder = Client::builder("").credential(chain);
+    let builder = Client::builder_for(chain);
     let alice = builder.validator(town.validator(false)).storage(store.clone()).open().unwrap();
     assert_eq!(alice.group(&id).unwrap().epoch().unwrap(), epoch);
-    let other = Client::builder("").credential(town.chain("bob", 12)).storage(store).open();
+    let other = Client::builder_for(town.chain("bob", 12)).storage(store).open();
     assert!(matches!(other, Err(Error::Misuse(Misuse::OtherClient))));
 }
 
@@ -150,7 +153,7 @@ fn own_key() {
         town.builder("alice", 11).signing_key(key(crate::certificates::ED25519, 11)).build();
     assert!(matches!(built, Err(Error::Misuse(Misuse::WrongSigner))));
     // By default certificates are not accepted at all.
-    let builder = Client::builder("").cipher_suite(P256).credential(town.chain("alice", 11));
+    let builder = Client::builder_for(town.chain("alice", 11)).cipher_suite(P256);
     let built = builder.signing_key(key(P256, 11)).build();
     assert!(matches!(built, Err(Error::Refused(Refused::Credential))));
 }
@@ -233,7 +236,7 @@ fn v_5_3_06_expired_members_go_on() {
         let content = Content { not_after: "270101000000Z", ..Content::member(name) };
         let issued = content.issue(&key(P256, seed), "Middle", &town.world.middle_key);
         let credential = Credential::x509([issued, town.world.middle_certificate()]);
-        let builder = town.builder(name, seed).credential(credential);
+        let builder = town.builder_for(credential, seed);
         let joiner = builder.validator(town.validator(accept)).build().unwrap();
         let pending = alices.invite([joiner.key_package().unwrap()]).unwrap();
         bobs.receive(pending.message()).unwrap();

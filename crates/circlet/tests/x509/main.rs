@@ -9,6 +9,8 @@ mod clients;
 #[path = "../crypto_support/mod.rs"]
 mod crypto_support;
 mod der;
+#[cfg(feature = "testing")]
+mod members;
 mod policy;
 mod sound;
 mod world;

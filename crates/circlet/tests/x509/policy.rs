@@ -105,6 +105,28 @@ fn v_5_3_04_after_another_type() {
     assert_eq!(ask(&validator, &check), Err((0, X509Fault::NotSuccessor)));
 }
 
+/// Who has the same names is the same member of a group that continues another, whatever the
+/// certificate.
+#[test]
+fn same_member() {
+    use circlet::identity::CredentialValidator;
+
+    let world = World::new(P256);
+    let validator = world.builder().successor(|_, _| true).build().unwrap();
+    let issued = |content: &Content, seed| {
+        let certificate = content.issue(&key(P256, seed), "Middle", &world.middle_key);
+        Credential::x509([certificate, world.middle_certificate()])
+    };
+    let alice = issued(&Content::member("Alice"), 3);
+    let renewed = issued(&Content::member("Alice"), 6);
+    let mallory = issued(&Content::member("Mallory"), 6);
+    let basic = Credential::basic("Alice");
+    assert!(validator.is_same_member(&alice, &renewed));
+    assert!(!validator.is_same_member(&alice, &mallory));
+    assert!(!validator.is_same_member(&alice, &basic));
+    assert!(!validator.is_same_member(&basic, &basic));
+}
+
 /// V-5.3-05: an expired certificate can be replaced by a valid one, in an Update and in a Commit,
 /// and not by one that has expired as well, whatever is accepted of members at a join.
 #[test]
@@ -122,6 +144,29 @@ fn v_5_3_05_expired_and_replaced() {
         assert_eq!(follows(&content, reason, set), Err((0, X509Fault::Expired)));
         content.not_after = "270101000000Z";
         follows(&content, reason, set).unwrap();
+    }
+}
+
+/// V-5.3-06: a member that keeps its credential and key presents nothing new; who joins from
+/// outside does, also in the place of an old leaf with the same.
+#[test]
+fn v_5_3_06_kept() {
+    let world = World::new(P256);
+    let credential = Credential::x509(world.chain());
+    let leaf = world.member_key.public_key();
+    let validator = world.builder().clock(|| NEXT_YEAR).build().unwrap();
+    for (reason, expected) in [
+        (CredentialUse::Update, Ok(())),
+        (CredentialUse::Commit, Ok(())),
+        (CredentialUse::ExternalJoin, Err((0, X509Fault::Expired))),
+    ] {
+        let mut check = CredentialCheck::new(&credential, leaf, reason);
+        check.replaced = Some((&credential, leaf));
+        assert_eq!(ask(&validator, &check).map(drop), expected, "{reason:?}");
+        // With another key it is not the same.
+        let other = key(P256, 4);
+        check.replaced = Some((&credential, other.public_key()));
+        assert_eq!(ask(&validator, &check), Err((0, X509Fault::Expired)), "{reason:?}");
     }
 }
 

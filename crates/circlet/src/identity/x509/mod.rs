@@ -27,9 +27,8 @@
 //!     let suite = Suite::new(std::sync::Arc::new(DefaultProvider::new()), cipher_suite)?;
 //!     let key = SigningKey::generate(&suite, &mut SystemRng)?;
 //!     let chain = certify(key.public_key().as_bytes());
-//!     Client::builder("")
+//!     Client::builder_for(Credential::x509(chain))
 //!         .cipher_suite(cipher_suite)
-//!         .credential(Credential::x509(chain))
 //!         .signing_key(key)
 //!         .validator(validator)
 //!         .build()
@@ -76,8 +75,8 @@
 //!
 //! # Expired certificates
 //!
-//! A member with an expired certificate can still send, and replace it by an Update or Commit: only
-//! the new one is held against the time (section 5.3.1). It is refused where its certificate is
+//! A member with an expired certificate can still send, make Updates and Commits, and replace the
+//! certificate by them: only a new one is held against the time (section 5.3.1). It is refused where its certificate is
 //! judged anew, which is at a join, of all members; [`X509ValidatorBuilder::accept_expired_members`]
 //! lets that pass.
 //!

@@ -76,7 +76,7 @@ impl X509Validator {
         rules::ensure_key(end_entity, check.signature_key)?;
         rules::ensure_algorithms(&chain, |id| self.anchors.supports(id))?;
         self.check_certificates(&chain)?;
-        let moment = self.moment(&chain, check.reason);
+        let moment = self.moment(&chain, check);
         for (index, certificate) in chain.iter().enumerate() {
             let period = (certificate.not_before, certificate.not_after);
             rules::ensure_valid_at(moment.time, index, period)?;
@@ -106,11 +106,18 @@ impl X509Validator {
         Ok(())
     }
 
-    /// V-5.3-05, V-5.3-06: a credential that is presented has to be valid now. That of an existing
-    /// member may be accepted as it was when it was last valid.
-    fn moment(&self, chain: &[Certificate<'_>], reason: CredentialUse) -> Moment {
+    /// V-5.3-05, V-5.3-06: a new credential has to be valid now. One that a member had before and
+    /// keeps in its Update counts as it was when it was last valid: there is nothing new to judge.
+    /// So does, if the application wants it, that of a member whom one meets at a join.
+    fn moment(&self, chain: &[Certificate<'_>], check: &CredentialCheck<'_>) -> Moment {
         let now = (self.clock)();
-        if reason != CredentialUse::Join || !self.accept_expired_members {
+        let kept = check.replaced == Some((check.credential, check.signature_key));
+        let as_it_was = match check.reason {
+            CredentialUse::Update | CredentialUse::Commit => kept,
+            CredentialUse::Join => self.accept_expired_members,
+            _ => false,
+        };
+        if !as_it_was {
             return Moment { time: now, expired_anchors: false };
         }
         let ends = chain.iter().map(|certificate| certificate.not_after);
@@ -129,6 +136,13 @@ impl X509Validator {
 impl CredentialValidator for X509Validator {
     fn validate(&self, check: &CredentialCheck<'_>) -> Result<(), CredentialRejected> {
         Ok(self.check(check).map(drop)?)
+    }
+
+    /// With the same subject and the same alternative names, whatever rule there is for successors:
+    /// this one has to be an equivalence. Both credentials were judged where they came in.
+    fn is_same_member(&self, old: &Credential, new: &Credential) -> bool {
+        let names = [old, new].map(X509Names::presented);
+        matches!(names, [Ok(old), Ok(new)] if old == new)
     }
 }
 

@@ -1,1 +1,0 @@
-//! Known attacks on implementations of MLS, one test each.

@@ -1,0 +1,124 @@
+//! Attack 16: Welcomes that bind a joiner to something else than it believes.
+
+use circlet::client::GroupOptions;
+use circlet::crypto::{HpkeCiphertext, Secret};
+use circlet::message::{GroupId, Proposal};
+use circlet::rules::Violation;
+use circlet::schedule::{PreSharedKeyId, Psk, ResumptionPskUsage};
+use circlet::testing::{ForgedCommit, TestGroup, TestMember, clients, dump};
+use circlet::tree::LeafIndex;
+use circlet::{Client, Error, Misuse, Unready};
+
+use crate::support::{SUITE, refuses_welcome};
+
+/// A group of seven with parents, and somebody whom member 1 adds.
+fn welcoming() -> Result<(TestMember, ForgedCommit), Error> {
+    let mut group = TestGroup::new(SUITE, 7)?;
+    for i in [0, 4, 1] {
+        group.update(i)?;
+    }
+    let mut newcomer = group.newcomer("new")?;
+    let add = Proposal::Add(newcomer.key_package()?);
+    let commit = group.insider(1)?.commit().proposals([add]).private()?;
+    Ok((newcomer, commit))
+}
+
+/// A Welcome comes from somebody whom the joiner does not know yet, and all that it believes of the
+/// group is in it: who signed, which secrets, which group, which old group it continues. Each of
+/// these is wrong once; what the joiner has is as it was, and the genuine Welcome works then.
+///
+/// V-12.4.3-04, V-12.4.3-05, V-12.4.3.1-03, V-12.4.3.1-04, V-12.4.3.1-08, V-12.4.3.1-20.
+#[test]
+fn attack_16_welcome_misbinding() -> Result<(), Error> {
+    let (mut newcomer, mut commit) = welcoming()?;
+    let own = commit.added[0].0;
+
+    // Signed by the joiner's own leaf, by nobody's, by another member's key, or for another group.
+    let signer = newcomer.signer.clone();
+    let itself = commit.welcome().edit_group_info(|info| info.signer = own).signer(signer);
+    assert_eq!(refuses_welcome(&mut newcomer, &itself.build()?), Violation::GroupInfoSigner);
+    let nobody = commit.welcome().edit_group_info(|info| info.signer = LeafIndex(99));
+    assert_eq!(refuses_welcome(&mut newcomer, &nobody.build()?), Violation::GroupInfoSigner);
+    let other = commit.welcome().edit_group_info(|info| info.signer = LeafIndex(2));
+    assert_eq!(refuses_welcome(&mut newcomer, &other.build()?), Violation::GroupInfoSignature);
+    let group = commit.welcome().edit_group_info(|info| {
+        info.group_context.group_id = GroupId::new(b"another group");
+    });
+    // The leaves of members that committed are signed for the group.
+    assert_eq!(refuses_welcome(&mut newcomer, &group.build()?), Violation::LeafSignature);
+
+    // Path secrets that are not those of the tree, and secrets of another length.
+    for secret in [Some(Secret::new(&[7; 32])), None] {
+        let wrong = commit.welcome().edit_secrets(|_, secrets| {
+            secrets.path_secret = secret.clone();
+        });
+        let found = refuses_welcome(&mut newcomer, &wrong.build()?);
+        assert_eq!(found, Violation::WelcomePathSecret);
+    }
+    let of_another_node = commit.steps[0].path_secret.clone();
+    let wrong = commit.welcome().edit_secrets(|_, secrets| {
+        secrets.path_secret = Some(of_another_node.clone());
+    });
+    assert_eq!(refuses_welcome(&mut newcomer, &wrong.build()?), Violation::WelcomePathSecret);
+    for length in [0, 31, 33, 64] {
+        let wrong = commit.welcome().joiner_secret(Secret::new(&vec![7; length])).build()?;
+        assert_eq!(refuses_welcome(&mut newcomer, &wrong), Violation::WelcomeSecretLength);
+        let wrong = commit.welcome().edit_secrets(|_, secrets| {
+            secrets.path_secret = Some(Secret::new(&vec![7; length]));
+        });
+        let found = refuses_welcome(&mut newcomer, &wrong.build()?);
+        assert_eq!(found, Violation::WelcomeSecretLength);
+    }
+    let wrong = commit.welcome().joiner_secret(Secret::new(&[7; 32])).edit_secrets(|_, secrets| {
+        secrets.joiner_secret = Secret::new(&[8; 32]);
+    });
+    assert_eq!(refuses_welcome(&mut newcomer, &wrong.build()?), Violation::WelcomeDecryption);
+
+    // Two entries for one key package, of which only one can be read.
+    let twice = commit.welcome().edit_welcome(|welcome| {
+        let mut broken = welcome.secrets[0].clone();
+        broken.encrypted_group_secrets = HpkeCiphertext {
+            kem_output: broken.encrypted_group_secrets.kem_output,
+            ciphertext: vec![0; 64],
+        };
+        welcome.secrets.insert(0, broken);
+    });
+    assert_eq!(refuses_welcome(&mut newcomer, &twice.build()?), Violation::WelcomeDecryption);
+    // Not for this client at all, or not with its leaf.
+    let foreign = commit.welcome().edit_welcome(|welcome| welcome.secrets.clear()).build()?;
+    let error = newcomer.join(&foreign).unwrap_err();
+    assert!(matches!(error, Error::Unready(Unready::UnknownKeyPackage)), "{error:?}");
+    let elsewhere = commit.welcome().edit_tree(|nodes| nodes.truncate(13)).build()?;
+    assert!(newcomer.join(&elsewhere).is_err());
+
+    // A group that continues another which the joiner does not know.
+    for usage in [ResumptionPskUsage::Reinit, ResumptionPskUsage::Branch] {
+        let psk = Psk::Resumption { usage, psk_group_id: b"an old group".to_vec(), psk_epoch: 3 };
+        let id = PreSharedKeyId { psk, psk_nonce: vec![1; 32] };
+        let continued = commit.welcome().psks(vec![(id, Secret::new(&[1; 32]))]).build()?;
+        let error = newcomer.join(&continued).unwrap_err();
+        assert!(matches!(error, Error::Unready(Unready::UnknownPsk(_))), "{error:?}");
+    }
+    newcomer.join(commit.welcome().build()?)?;
+    assert_eq!(newcomer.leaf(), own);
+    Ok(())
+}
+
+/// A Welcome into a group with the id of one that the client is in: the old one must not be replaced.
+#[test]
+fn attack_16_group_id_collision() -> Result<(), Error> {
+    let test = clients(SUITE, 2)?;
+    let victim = &test.clients[1];
+    let eve = Client::builder("eve").cipher_suite(SUITE).clock(test.clock.clone());
+    let eve = eve.rng(circlet::testing::SeededRng::new(5)).build()?;
+    let group_id = Some(test.groups[1].id().clone());
+    let other = eve.create_group_with(GroupOptions { group_id, ..GroupOptions::default() })?;
+    let welcome = other.invite([victim.key_package()?])?.confirm()?.welcome();
+    let before = dump(&test.stores[1])?;
+    let error = victim.join(&welcome).unwrap_err();
+    assert!(matches!(error, Error::Misuse(Misuse::GroupExists)), "{error:?}");
+    assert!(dump(&test.stores[1])? == before);
+    let hello = test.groups[0].send(b"hello")?;
+    victim.receive(&hello)?;
+    Ok(())
+}

@@ -1,1 +1,0 @@
-//! All pairs of proposals in one Commit.

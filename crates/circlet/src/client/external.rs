@@ -1,0 +1,331 @@
+//! Joining a group without a Welcome (RFC 9420 section 12.4.3.2), and asking to be added (section
+//! 12.1.8).
+
+use std::fmt;
+
+use crate::error::{Error, Misuse, Unready};
+use crate::group::{ExternalJoin, Judge, OpenedGroupInfo, Outsider, StagedJoin};
+use crate::message::{GroupId, GroupInfo, MlsMessage, Sender};
+use crate::rows::{Kind, StoredKeyPackage, joining_message, put_joining, read_joining};
+use crate::schedule::{PreSharedKeyId, Psk};
+use crate::storage::{Batch, Precondition, Prefix, StorageError};
+use crate::tree::LeafIndex;
+
+use super::driver::{Beginning, Existing};
+use super::event::{Joined, Received};
+use super::psks::LoadedPsks;
+use super::{Client, Group, Inner};
+
+/// Collects how a client joins by an external Commit.
+///
+/// ```
+/// # use circlet::Client;
+/// # use circlet::group::GroupInfoOptions;
+/// # fn main() -> Result<(), circlet::Error> {
+/// # let (alice, bob) = (Client::builder("alice").build()?, Client::builder("bob").build()?);
+/// # let group = alice.create_group()?;
+/// // A member publishes how to join; that is for one join, and for the present epoch.
+/// let group_info = group.group_info(GroupInfoOptions::default())?;
+///
+/// let pending = bob.external_join(&group_info).stage()?;
+/// // … hand pending.message() to the delivery service; once it has accepted:
+/// group.receive(pending.message())?;
+/// let bobs = pending.confirm()?;
+/// group.receive(bobs.send(b"hello")?)?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a join is made by `stage`"]
+pub struct ExternalJoinBuilder<'a> {
+    client: &'a Client,
+    group_info: Vec<u8>,
+    ratchet_tree: Option<Vec<u8>>,
+    replaces: Option<LeafIndex>,
+    psks: Vec<Psk>,
+    authenticated_data: Vec<u8>,
+}
+
+/// An external Commit that waits for the delivery service's word. The client is no member yet; it
+/// survives a restart ([`Client::pending_joins`]).
+#[derive(Clone)]
+#[must_use = "the client is a member when it is confirmed"]
+pub struct PendingJoin {
+    client: Client,
+    group_id: GroupId,
+    message: Vec<u8>,
+}
+
+impl Client {
+    /// Begins to join the group of a GroupInfo, an encoded MLSMessage that a member has made with
+    /// [`Group::group_info`], by an external Commit. A client that is a member already, or was and
+    /// lost its state, comes back so: its old leaf is removed in the same Commit.
+    pub fn external_join(&self, group_info: impl AsRef<[u8]>) -> ExternalJoinBuilder<'_> {
+        ExternalJoinBuilder {
+            client: self,
+            group_info: group_info.as_ref().to_vec(),
+            ratchet_tree: None,
+            replaces: None,
+            psks: Vec::new(),
+            authenticated_data: Vec::new(),
+        }
+    }
+
+    /// The external Commits that were neither confirmed nor discarded, such as before a restart.
+    ///
+    /// # Errors
+    /// The store failed or is damaged.
+    pub fn pending_joins(&self) -> Result<Vec<PendingJoin>, Error> {
+        let rows = self.inner.storage.scan(&Prefix::new(&[Kind::Joining.name()]))?;
+        let mut pending = Vec::new();
+        for (key, row) in rows {
+            let Some(group_id) = key.component(1).map(GroupId::new) else { continue };
+            let message = joining_message(&row.value)?;
+            pending.push(PendingJoin { client: self.clone(), group_id, message });
+        }
+        pending.sort_by(|a, b| a.group_id.cmp(&b.group_id));
+        Ok(pending)
+    }
+
+    /// Asks the members of a group in this epoch to add this client: a proposal, an encoded
+    /// MLSMessage for the group. A member that accepts it commits it and sends the Welcome. The key
+    /// package in it is kept as those of [`Self::key_package`] are.
+    ///
+    /// # Errors
+    /// The store or the generator failed.
+    pub fn propose_own_add(&self, group_id: &GroupId, epoch: u64) -> Result<Vec<u8>, Error> {
+        let keys = self.inner.join_keys()?;
+        let reference = keys.key_package.reference(&self.inner.settings.suite)?;
+        let outsider = Outsider {
+            settings: self.inner.settings.clone(),
+            group_id: group_id.clone(),
+            epoch,
+            authenticated_data: Vec::new(),
+        };
+        let message = outsider.propose_own_add(keys.key_package.clone(), &self.inner.signer)?;
+        let mut batch = Batch::default();
+        StoredKeyPackage::put(&reference, &keys, &mut batch)?;
+        self.inner.storage.apply(batch)?;
+        Ok(message)
+    }
+}
+
+impl ExternalJoinBuilder<'_> {
+    /// The ratchet tree, encoded as in its extension, where the GroupInfo does not have it.
+    pub fn ratchet_tree(mut self, ratchet_tree: impl Into<Vec<u8>>) -> Self {
+        self.ratchet_tree = Some(ratchet_tree.into());
+        self
+    }
+
+    /// The leaf that this client had before with another signature key: the Commit removes it. One
+    /// with the same key is found without being named.
+    pub fn replacing(mut self, leaf_index: LeafIndex) -> Self {
+        self.replaces = Some(leaf_index);
+        self
+    }
+
+    /// Injects a pre-shared key that the members have too ([`Client::add_psk`]).
+    pub fn psk(mut self, psk_id: impl Into<Vec<u8>>) -> Self {
+        self.psks.push(Psk::External { psk_id: psk_id.into() });
+        self
+    }
+
+    /// Injects the resumption PSK of an epoch that this client was in, such as before it lost its
+    /// state: it shows more than the signature key alone.
+    pub fn resumption_psk(mut self, group: &GroupId, psk_epoch: u64) -> Self {
+        let usage = crate::schedule::ResumptionPskUsage::Application;
+        let psk_group_id = group.as_bytes().to_vec();
+        self.psks.push(Psk::Resumption { usage, psk_group_id, psk_epoch });
+        self
+    }
+
+    /// Sends data along that is authenticated, not encrypted.
+    pub fn authenticated_data(mut self, data: impl Into<Vec<u8>>) -> Self {
+        self.authenticated_data = data.into();
+        self
+    }
+
+    /// Makes the external Commit and keeps it.
+    ///
+    /// # Errors
+    /// [`Misuse::JoinStaged`] if there is one for this group already; [`Misuse::NotGroupInfo`];
+    /// [`Error::Violation`] or [`Error::Malformed`] if the GroupInfo is not sound or not meant for
+    /// joining; [`Unready::RatchetTreeMissing`]; [`Unready::UnknownPsk`];
+    /// [`Refused::Credential`](crate::Refused::Credential) if the validator rejects a member, or
+    /// this client as one; the store or the generator failed.
+    pub fn stage(self) -> Result<PendingJoin, Error> {
+        let inner = &*self.client.inner;
+        let group_info = self.read_group_info()?;
+        let mut psks = LoadedPsks::default();
+        let staged = loop {
+            match self.make(group_info.clone(), &psks) {
+                Err(Error::Unready(Unready::UnknownPsk(psk))) => inner.load_psk(&mut psks, psk)?,
+                other => break other?,
+            }
+        };
+        let group_id = staged.group_id().clone();
+        let mut batch = Batch::default();
+        batch.preconditions.push(Precondition::Absent(Kind::Joining.row(&group_id)));
+        put_joining(&staged, &mut batch)?;
+        match inner.storage.apply(batch) {
+            Err(StorageError::Conflict) => return Err(Misuse::JoinStaged.into()),
+            other => other?,
+        };
+        Ok(PendingJoin { client: self.client.clone(), group_id, message: staged.message })
+    }
+
+    fn read_group_info(&self) -> Result<GroupInfo, Error> {
+        match MlsMessage::read(&self.group_info, &self.client.inner.settings.context)? {
+            MlsMessage::GroupInfo(group_info) => Ok(group_info),
+            _ => Err(Misuse::NotGroupInfo.into()),
+        }
+    }
+
+    fn make(&self, group_info: GroupInfo, psks: &LoadedPsks) -> Result<StagedJoin, Error> {
+        let inner = &*self.client.inner;
+        let tree = self.ratchet_tree.as_deref();
+        let opened = OpenedGroupInfo::open(inner.settings.clone(), group_info, tree)?;
+        let request = ExternalJoin {
+            leaf: inner.leaf_template(),
+            replaces: self.old_leaf(&opened)?,
+            psks: self.psk_ids()?,
+            authenticated_data: self.authenticated_data.clone(),
+        };
+        let judge = Judge { validator: &*inner.validator, psks, now: Some(inner.clock.now()) };
+        opened.review(&*inner.validator)?.join(request, &judge, &inner.signer, &mut inner.rng())
+    }
+
+    /// The leaf to be removed: the named one, that of this client's group, or the one with its key.
+    fn old_leaf(&self, opened: &OpenedGroupInfo) -> Result<Option<LeafIndex>, Error> {
+        if self.replaces.is_some() {
+            return Ok(self.replaces);
+        }
+        let inner = &*self.client.inner;
+        match inner.look(opened.group_id(), |group| Ok(group.state.own_leaf())) {
+            Ok(own) => return Ok(opened.tree().leaf(own).map(|_| own)),
+            Err(Error::Unready(Unready::UnknownGroup) | Error::Misuse(Misuse::NotMember)) => {}
+            Err(error) => return Err(error),
+        }
+        let key = crate::identity::Signer::public_key(&inner.signer);
+        Ok(opened.tree().signature_key_owner(key))
+    }
+
+    fn psk_ids(&self) -> Result<Vec<PreSharedKeyId>, Error> {
+        let inner = &*self.client.inner;
+        let length = inner.settings.suite.secret_length();
+        let fresh = |psk: &Psk| PreSharedKeyId::fresh(psk.clone(), length, &mut inner.rng());
+        self.psks.iter().map(fresh).collect()
+    }
+}
+
+impl PendingJoin {
+    /// The group.
+    #[must_use]
+    pub fn group_id(&self) -> &GroupId {
+        &self.group_id
+    }
+
+    /// The external Commit for the group, an encoded MLSMessage.
+    #[must_use]
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// The delivery service has accepted the Commit: this client is a member. Where it was one
+    /// before, its old state of the group is deleted.
+    ///
+    /// # Errors
+    /// [`Misuse::JoinGone`] if it was confirmed before, such as by its echo, or discarded; the
+    /// store failed.
+    pub fn confirm(self) -> Result<Group, Error> {
+        let joined = self.client.inner.confirm_join(&self.group_id, Some(&self.message), false)?;
+        let Some(joined) = joined else { return Err(Misuse::JoinGone.into()) };
+        Ok(joined.into_group(&self.client))
+    }
+
+    /// The delivery service has refused the Commit, or it is no longer wanted.
+    ///
+    /// # Errors
+    /// [`Misuse::JoinGone`]; the store failed.
+    pub fn discard(self) -> Result<(), Error> {
+        let inner = &*self.client.inner;
+        let key = Kind::Joining.row(&self.group_id);
+        let row = inner.storage.read(&key)?.ok_or(Misuse::JoinGone)?;
+        if joining_message(&row.value)? != self.message {
+            return Err(Misuse::JoinGone.into());
+        }
+        let mut batch = Batch { deletes: vec![key.clone()], ..Batch::default() };
+        batch.preconditions.push(Precondition::At(key, row.revision));
+        match inner.storage.apply(batch) {
+            Err(StorageError::Conflict) => Err(Misuse::JoinGone.into()),
+            other => Ok(other.map(drop)?),
+        }
+    }
+}
+
+impl Inner {
+    /// A message that could be the echo of a join that waits: then the client is in the group.
+    pub(super) fn echo_of_join(
+        &self,
+        message: &MlsMessage,
+        bytes: &[u8],
+    ) -> Result<Option<Received>, Error> {
+        let MlsMessage::Public(public) = message else { return Ok(None) };
+        if public.content.sender != Sender::NewMemberCommit {
+            return Ok(None);
+        }
+        let joined = self.confirm_join(&public.content.group_id, Some(bytes), true)?;
+        Ok(joined.map(Received::Joined))
+    }
+
+    /// Begins the group of the join that waits, if its message is this one. `event`: whether the
+    /// joining is kept as an undelivered event.
+    fn confirm_join(
+        &self,
+        group_id: &GroupId,
+        message: Option<&[u8]>,
+        event: bool,
+    ) -> Result<Option<Joined>, Error> {
+        let key = Kind::Joining.row(group_id);
+        let Some(row) = self.storage.read(&key)? else { return Ok(None) };
+        let StagedJoin { message: own, state } = read_joining(&row.value, self.settings.clone())?;
+        if message != Some(own.as_slice()) {
+            return Ok(None);
+        }
+        let hash = self.settings.suite.hash(&[&own])?.as_bytes().to_vec();
+        let mut batch = Batch { deletes: vec![key.clone()], ..Batch::default() };
+        batch.preconditions.push(Precondition::At(key, row.revision));
+        let joined = self.begin_over(state, batch, Existing::Replaced, |beginning| {
+            beginning.remember_commit(hash);
+            let joined = Joined::by_commit(beginning.next_in());
+            if event {
+                Received::Joined(joined.clone()).put(beginning.batch)?;
+            }
+            Ok(joined)
+        });
+        match joined {
+            Err(Error::Storage(StorageError::Conflict)) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+}
+
+impl Beginning<'_> {
+    fn remember_commit(&mut self, hash: Vec<u8>) {
+        self.head.last_commit = hash;
+    }
+}
+
+impl fmt::Debug for ExternalJoinBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalJoinBuilder")
+            .field("replaces", &self.replaces)
+            .field("psks", &self.psks)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PendingJoin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PendingJoin({}, {} bytes)", self.group_id, self.message.len())
+    }
+}
