@@ -6,6 +6,7 @@ use std::fmt;
 use crate::error::{Error, Misuse, Unready};
 use crate::group::{ExternalJoin, Judge, OpenedGroupInfo, Outsider, StagedJoin};
 use crate::message::{GroupId, GroupInfo, MlsMessage, Sender};
+use crate::mutation::off;
 use crate::rows::{Kind, StoredKeyPackage, joining_message, put_joining, read_joining};
 use crate::schedule::{PreSharedKeyId, Psk};
 use crate::storage::{Batch, Precondition, Prefix, StorageError};
@@ -147,7 +148,9 @@ impl ExternalJoinBuilder<'_> {
     /// Makes the external Commit and keeps it.
     ///
     /// # Errors
-    /// [`Misuse::JoinStaged`] if there is one for this group already; [`Misuse::NotGroupInfo`];
+    /// [`Misuse::JoinStaged`] if there is one for this group already; [`Misuse::GroupExists`] if
+    /// this client is in a group with this id, and its leaf there is blank in the GroupInfo's tree:
+    /// [`Group::forget`] first if it has been removed meanwhile; [`Misuse::NotGroupInfo`];
     /// [`Error::Violation`] or [`Error::Malformed`] if the GroupInfo is not sound or not meant for
     /// joining; [`Unready::RatchetTreeMissing`]; [`Unready::UnknownPsk`];
     /// [`Refused::Credential`](crate::Refused::Credential) if the validator rejects a member, or
@@ -195,13 +198,19 @@ impl ExternalJoinBuilder<'_> {
     }
 
     /// The leaf to be removed: the named one, that of this client's group, or the one with its key.
+    /// V-12.4.3-03: a group in which this client's leaf is blank is none to come back to. It may be
+    /// another one of the same id, and what the client has of its own would be gone.
     fn old_leaf(&self, opened: &OpenedGroupInfo) -> Result<Option<LeafIndex>, Error> {
         if self.replaces.is_some() {
             return Ok(self.replaces);
         }
         let inner = &*self.client.inner;
         match inner.look(opened.group_id(), |group| Ok(group.state.own_leaf())) {
-            Ok(own) => return Ok(opened.tree().leaf(own).map(|_| own)),
+            Ok(own) => {
+                let there = opened.tree().leaf(own).map(|_| own);
+                let ours = there.is_some() || off("V-12.4.3-03");
+                return if ours { Ok(there) } else { Err(Misuse::GroupExists.into()) };
+            }
             Err(Error::Unready(Unready::UnknownGroup) | Error::Misuse(Misuse::NotMember)) => {}
             Err(error) => return Err(error),
         }
