@@ -490,7 +490,8 @@ fn v_12_4_3_01_unknown_extensions_of_a_group_info() {
 fn encrypted_objects_are_whole() {
     let mut welcomed = Welcomed::new();
     let malformed = |error: Error| assert!(matches!(error, Error::Malformed(_)), "{error:?}");
-    let edits: [fn(usize) -> Box<dyn Fn(&mut Vec<u8>)>; 2] = [
+    type Edit = Box<dyn Fn(&mut Vec<u8>)>;
+    let edits: [fn(usize) -> Edit; 2] = [
         |length| Box::new(move |bytes| bytes.truncate(length)),
         |length| Box::new(move |bytes| bytes.resize(bytes.len() + 1 + length, 0)),
     ];
