@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use circlet::codec::DecodeContext;
 use circlet::crypto::providers::DefaultProvider;
 use circlet::crypto::{AeadId, CryptoError};
-use circlet::group::{CommitRequest, Padding};
+use circlet::group::{CommitRequest, ExternalJoin, OpenedGroupInfo, Padding};
 use circlet::message::{MlsMessage, Proposal};
 use circlet::rules::Violation;
 use circlet::testing::{Heard, Hooks, SeededRng, Spying, TestGroup, clients};
@@ -165,6 +165,41 @@ fn a_client_whose_commit_was_not_first() {
     }
     again.confirm().unwrap();
     assert_eq!(alice.epoch_authenticator().unwrap(), bob.epoch_authenticator().unwrap());
+}
+
+/// V-14.0-01: whatever comes first while a Commit waits, an external Commit or one's own removal:
+/// it is processed, and the waiting one is gone.
+#[test]
+fn what_comes_while_a_commit_waits() {
+    let mut group = TestGroup::new(SUITE, 3).unwrap();
+    let mut joiner = group.newcomer("new").unwrap();
+    let info = group.insider(0).unwrap().group_info().external_pub().build().unwrap();
+    let leaf = joiner.template.clone();
+    let request =
+        ExternalJoin { leaf, replaces: None, psks: Vec::new(), authenticated_data: Vec::new() };
+    let opened = OpenedGroupInfo::open(joiner.settings.clone(), info, None).unwrap();
+    let mut rng = joiner.rng.clone();
+    let joined = opened.accept().join(request, &joiner.judge(), &joiner.signer, &mut rng);
+    let joined = joined.unwrap();
+    group.members[1].stage(CommitRequest::default()).unwrap();
+    for member in &mut group.members {
+        member.receive(joined.message()).unwrap();
+    }
+    joiner.enter(joined.confirm());
+    group.members.push(joiner);
+    let error = group.members[1].confirm().unwrap_err();
+    assert!(matches!(error, Error::Misuse(Misuse::CommitGone)), "{error:?}");
+    group.update(1).unwrap();
+
+    let late = group.members[1].stage(CommitRequest::default()).unwrap();
+    let removed = group.remove(0, 1).unwrap();
+    assert!(!group.members[1].is_active());
+    assert_eq!(removed.outcome.removed.len(), 1);
+    let error = group.members[1].confirm().unwrap_err();
+    assert!(matches!(error, Error::Misuse(Misuse::NotMember)), "{error:?}");
+    let error = group.members[2].refuses(&late);
+    assert!(matches!(error, Error::Unready(Unready::LateHandshake { .. })), "{error:?}");
+    group.update(3).unwrap();
 }
 
 /// V-14.0-03: making a Commit changes nothing but the ratchet that it was encrypted with.

@@ -13,7 +13,7 @@ use circlet::tree::{
     Extension, ExtensionType, LeafIndex, LeafNode, LeafNodeContent, LeafPosition,
     RequiredCapabilities,
 };
-use circlet::{Client, Error, Misuse, Unready};
+use circlet::{Client, Error, Misuse, Received, Refused, Unready};
 
 use crate::support::{SUITE, assert_violation};
 
@@ -288,6 +288,34 @@ fn v_12_4_3_03_group_ids_are_unique() {
     assert_eq!(carol.groups().unwrap().len(), 1);
 }
 
+/// V-12.4.3-03: nor does a client take a GroupInfo of another group with the id of its own for a
+/// way back: what it has of its group stays.
+#[test]
+fn a_group_info_of_another_group_with_the_same_id() {
+    let test = clients(SUITE, 2).unwrap();
+    let options = circlet::client::GroupOptions {
+        group_id: Some(test.groups[0].id().clone()),
+        ..Default::default()
+    };
+    let elsewhere = Client::builder("stranger").cipher_suite(SUITE).rng(SeededRng::new(5));
+    let elsewhere = elsewhere.clock(test.clock.clone()).build().unwrap();
+    let stranger = elsewhere.create_group_with(options).unwrap();
+    let info = stranger.group_info(GroupInfoOptions::default()).unwrap();
+    for (i, refused) in [
+        // In its place is somebody else.
+        (0, (|error| matches!(error, Error::Refused(Refused::Credential))) as fn(&Error) -> bool),
+        // In its place is nobody.
+        (1, |error| matches!(error, Error::Misuse(Misuse::GroupExists))),
+    ] {
+        let before = dump(&test.stores[i]).unwrap();
+        let error = test.clients[i].external_join(&info).stage().unwrap_err();
+        assert!(refused(&error), "{error:?}");
+        assert!(dump(&test.stores[i]).unwrap() == before);
+    }
+    let message = test.groups[0].send(b"still here").unwrap();
+    assert!(matches!(test.groups[1].receive(message).unwrap(), Received::Message(_)));
+}
+
 /// V-12.4.3.1-26: a Welcome that is refused leaves the store as it was; one that is good uses the
 /// key package up.
 #[test]
@@ -462,7 +490,8 @@ fn v_12_4_3_01_unknown_extensions_of_a_group_info() {
 fn encrypted_objects_are_whole() {
     let mut welcomed = Welcomed::new();
     let malformed = |error: Error| assert!(matches!(error, Error::Malformed(_)), "{error:?}");
-    let edits: [fn(usize) -> Box<dyn Fn(&mut Vec<u8>)>; 2] = [
+    type Edit = Box<dyn Fn(&mut Vec<u8>)>;
+    let edits: [fn(usize) -> Edit; 2] = [
         |length| Box::new(move |bytes| bytes.truncate(length)),
         |length| Box::new(move |bytes| bytes.resize(bytes.len() + 1 + length, 0)),
     ];

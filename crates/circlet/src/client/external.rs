@@ -6,6 +6,7 @@ use std::fmt;
 use crate::error::{Error, Misuse, Unready};
 use crate::group::{ExternalJoin, Judge, OpenedGroupInfo, Outsider, StagedJoin};
 use crate::message::{GroupId, GroupInfo, MlsMessage, Sender};
+use crate::mutation::off;
 use crate::rows::{Joining, Kind, StoredKeyPackage, joining_message, put_joining, read_joining};
 use crate::schedule::{PreSharedKeyId, Psk};
 use crate::storage::{Batch, Precondition, Prefix, StorageError};
@@ -175,7 +176,8 @@ impl ExternalJoinBuilder<'_> {
             }
         };
         let group_id = staged.group_id().clone();
-        if !self.replaces_state && inner.is_member(&group_id)? {
+        // V-12.4.3-03: a client is in a group once.
+        if !self.replaces_state && inner.is_member(&group_id)? && !off("V-12.4.3-03") {
             return Err(Misuse::GroupExists.into());
         }
         let joining = Joining { staged, replaces_state: self.replaces_state };
@@ -211,6 +213,8 @@ impl ExternalJoinBuilder<'_> {
     }
 
     /// The leaf to be removed: the named one, that of this client's group, or the one with its key.
+    /// V-12.4.3-03: a group in which this client's leaf is blank is none to come back to. It may be
+    /// another one of the same id, and what the client has of its own would be gone.
     fn old_leaf(&self, opened: &OpenedGroupInfo) -> Result<Option<LeafIndex>, Error> {
         if self.replaces.is_some() {
             return Ok(self.replaces);

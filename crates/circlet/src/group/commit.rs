@@ -145,7 +145,8 @@ impl GroupState {
         self.commit_composed(request, Composed { list, applied, psks }, judge, signers, rng)
     }
 
-    /// The Commit of a list that was checked and applied.
+    /// The Commit of a list that was checked and applied. V-14.0-05: its key is spent, whatever
+    /// becomes of it.
     pub(super) fn commit_composed(
         &self,
         request: CommitRequest,
@@ -191,7 +192,6 @@ impl GroupState {
             ratchet_tree,
             outcome,
         };
-        // V-14.0-05: the Commit's key is spent, whatever becomes of the Commit.
         let ratchet = ratchet.filter(|_| !off("V-14.0-05"));
         Ok((staged, self.step(ratchet, Change::Nothing)))
     }
@@ -239,8 +239,9 @@ impl GroupState {
         Ok((ConfirmedCommit { outcome, welcome }, step))
     }
 
-    /// V-14.0-01: whether a staged Commit was made in this group's present epoch. No other epoch has the same
-    /// interim transcript hash: it is over the confirmation tag, and so over the epoch's secrets.
+    /// V-14.0-01: whether a staged Commit was made in this group's present epoch. No other epoch has
+    /// the same interim transcript hash: it is over the confirmation tag, and so over the epoch's
+    /// secrets.
     pub(crate) fn is_parent_of(&self, staged: &StagedCommit) -> bool {
         staged.next.epoch.context.group_id == *self.group_id()
             && staged.parent_epoch == self.epoch()
