@@ -22,4 +22,5 @@ mod leaves;
 mod lists;
 mod paths;
 mod proposals;
+mod schedule;
 mod welcomes;

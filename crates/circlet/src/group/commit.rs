@@ -418,7 +418,7 @@ impl GroupState {
             let group_secrets = GroupSecrets {
                 joiner_secret: advance.joiner.secret().clone(),
                 path_secret: path.and_then(|path| path.secret_for(node)).cloned(),
-                psks: applied.psks.clone(),
+                psks: welcome_psks(&applied.psks),
             };
             secrets.push(EncryptedGroupSecrets {
                 new_member: key_package.reference(suite)?,
@@ -465,4 +465,12 @@ fn encrypt_secrets(
     let seed = suite.encapsulation_seed(rng)?;
     let plaintext = secrets.to_plaintext()?;
     Ok(suite.encrypt_with_label(init_key, "Welcome", encrypted_group_info, &plaintext, &seed)?)
+}
+
+/// V-8.4-01: a Welcome has the pre-shared keys in the order of its Commit.
+fn welcome_psks(psks: &[PreSharedKeyId]) -> Vec<PreSharedKeyId> {
+    match off("V-8.4-01") {
+        true => psks.iter().rev().cloned().collect(),
+        false => psks.to_vec(),
+    }
 }

@@ -51,7 +51,7 @@ impl GroupState {
         let context = GroupContext {
             cipher_suite: suite.id(),
             group_id,
-            epoch: 0,
+            epoch: first_epoch(),
             tree_hash: tree.tree_hash(suite)?.as_bytes().to_vec(),
             confirmed_transcript_hash: Vec::new(),
             extensions,
@@ -91,7 +91,15 @@ impl GroupState {
     }
 }
 
+/// V-11.0-03: a group begins with epoch 0.
+fn first_epoch() -> u64 {
+    u64::from(off("V-11.0-03"))
+}
+
 /// V-11.0-04: over the empty confirmed transcript hash.
 fn interim(settings: &Settings, tag: &crate::crypto::Mac) -> Result<Digest, CryptoError> {
+    if off("V-11.0-04") {
+        return settings.suite.hash(&[]);
+    }
     interim_transcript_hash(&settings.suite, &[], tag)
 }

@@ -333,7 +333,7 @@ impl GroupState {
         let updated =
             changed.iter().filter(|leaf| !added.contains(leaf) && !applied.removed.contains(leaf));
         Ok(CommitOutcome {
-            epoch: self.epoch().checked_add(1).ok_or(Violation::EpochOverflow)?,
+            epoch: epoch_after(self.epoch())?,
             committer: committer.ok_or(Violation::UnknownSender)?,
             external,
             added: added.iter().filter_map(after).collect(),
@@ -374,7 +374,7 @@ impl Parent<'_> {
         Ok(GroupContext {
             cipher_suite: old.cipher_suite,
             group_id: old.group_id.clone(),
-            epoch: old.epoch.checked_add(1).ok_or(Violation::EpochOverflow)?,
+            epoch: epoch_after(old.epoch)?,
             tree_hash: tree.tree_hash(suite)?.as_bytes().to_vec(),
             confirmed_transcript_hash: old.confirmed_transcript_hash.clone(),
             extensions: extensions.clone(),
@@ -465,4 +465,10 @@ impl Advance {
 /// The leaves that a list adds, as nodes.
 pub(super) fn added_nodes(applied: &Applied) -> BTreeSet<NodeIndex> {
     applied.added.iter().filter_map(|(leaf, _)| leaf.node()).collect()
+}
+
+/// V-8.1-02: an epoch is one more than the last, and never 0 again.
+fn epoch_after(epoch: u64) -> Result<u64, Violation> {
+    let wrapped = off("V-8.1-02").then(|| epoch.wrapping_add(1));
+    epoch.checked_add(1).or(wrapped).ok_or(Violation::EpochOverflow)
 }

@@ -153,13 +153,17 @@ impl AuthenticatedContent {
         suite.reference("MLS 1.0 Proposal Reference", &self.to_bytes()?)
     }
 
-    /// ConfirmedTranscriptHashInput (section 8.2): meant for commits.
+    /// ConfirmedTranscriptHashInput (section 8.2): meant for commits. V-8.2-03: with the wire format
+    /// that the Commit travels in.
     ///
     /// # Errors
     /// Something is too long to encode.
     pub fn confirmed_transcript_hash_input(&self) -> Result<Vec<u8>, EncodeError> {
         let mut writer = Writer::new();
-        self.wire_format.encode(&mut writer);
+        match off("V-8.2-03") {
+            true => WireFormat::PublicMessage.encode(&mut writer),
+            false => self.wire_format.encode(&mut writer),
+        }
         self.content.encode(&mut writer);
         self.auth.signature.encode(&mut writer);
         writer.finish()

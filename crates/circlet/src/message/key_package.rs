@@ -4,6 +4,7 @@ use super::group_context::read_version;
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 use crate::crypto::{CipherSuite, CryptoError, HashReference, HpkePublicKey, Signature, Suite};
 use crate::identity::{Signer, SignerError, sign_with_label};
+use crate::mutation::off;
 use crate::tree::{ExtensionType, Extensions, LeafNode, MLS10};
 
 /// What a client publishes so that others can add it to groups (RFC 9420 section 10). It keeps
@@ -126,7 +127,7 @@ impl Decode for KeyPackage {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let ((content, signed, signature), encoded) = reader.with_bytes(|reader| {
             let (content, signed) = reader.with_bytes(|reader| {
-                read_version(reader)?;
+                read_key_package_version(reader)?;
                 Ok(KeyPackageContent {
                     cipher_suite: CipherSuite::decode(reader)?,
                     init_key: HpkePublicKey::decode(reader)?,
@@ -138,5 +139,13 @@ impl Decode for KeyPackage {
         })?;
         let encoded = encoded.to_vec();
         Ok(Self(Arc::new(Signed { content, signature, encoded, signed })))
+    }
+}
+
+/// V-10.0-05: the version is that of the MLSMessage around it, of which there is only one.
+fn read_key_package_version(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    match off("V-10.0-05") {
+        true => reader.u16().map(drop),
+        false => read_version(reader),
     }
 }

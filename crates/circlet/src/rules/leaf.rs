@@ -233,10 +233,10 @@ fn ensure_key_package_signature(key_package: &KeyPackage, suite: &Suite) -> Resu
     ensure_rows(["V-10.0-04"], valid, Violation::KeyPackageSignature)
 }
 
-/// V-7.3-10 and V-10.0-06: the leaf of a KeyPackage says that it is.
+/// V-7.3-10, V-10.0-06 and V-11.0-06: the leaf of a KeyPackage says that it is.
 fn ensure_key_package_source(leaf: &LeafNode) -> Result<(), Violation> {
     let of_key_package = matches!(leaf.source, LeafNodeSource::KeyPackage(_));
-    ensure_rows(["V-10.0-06"], of_key_package, Violation::KeyPackageLeafSource)
+    ensure_rows(["V-10.0-06", "V-11.0-06"], of_key_package, Violation::KeyPackageLeafSource)
 }
 
 /// V-7.2-09: a lifetime does not end before it begins. How long it may be, the policy says.

@@ -1,6 +1,7 @@
 use super::InitSecret;
 use crate::crypto::hpke::{setup_base_recipient, setup_base_sender};
-use crate::crypto::{CryptoError, HpkeKeyPair, HpkePublicKey, Rng, Suite};
+use crate::crypto::{CryptoError, HpkeKeyPair, HpkePublicKey, Rng, Secret, Suite};
+use crate::mutation::off;
 
 /// What the KEM of an external Commit is exported with (RFC 9420 section 8.3).
 const CONTEXT: &[u8] = b"MLS 1.0 external init secret";
@@ -19,7 +20,8 @@ impl InitSecret {
         let seed = suite.encapsulation_seed(rng)?;
         let (kem_output, context) =
             setup_base_sender(suite.provider(), suite.spec(), external_pub, &[], &seed)?;
-        Ok((kem_output, Self::new(context.export(CONTEXT, suite.secret_length())?)))
+        let exported = if off("V-8.3-01") { b"external init" } else { CONTEXT };
+        Ok((kem_output, Self::new(context.export(exported, suite.secret_length())?)))
     }
 
     /// V-8.3-02: the same from the KEM output of an ExternalInit, with the external key pair of the
@@ -32,6 +34,9 @@ impl InitSecret {
         external_keys: &HpkeKeyPair,
         kem_output: &[u8],
     ) -> Result<Self, CryptoError> {
+        if off("V-8.3-02") {
+            return Ok(Self::new(Secret::zero(suite.secret_length())));
+        }
         let context =
             setup_base_recipient(suite.provider(), suite.spec(), external_keys, kem_output, &[])?;
         Ok(Self::new(context.export(CONTEXT, suite.secret_length())?))

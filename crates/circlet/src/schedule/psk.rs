@@ -20,7 +20,10 @@ impl PreSharedKeyId {
         length: usize,
         rng: &mut dyn Rng,
     ) -> Result<Self, E> {
-        let nonce = Secret::random(rng, length)?;
+        let nonce = match off("V-8.4-02") {
+            true => Secret::zero(length),
+            false => Secret::random(rng, length)?,
+        };
         Ok(Self { psk, psk_nonce: nonce.as_bytes().to_vec() })
     }
 }
