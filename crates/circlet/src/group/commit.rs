@@ -6,6 +6,7 @@ use crate::message::{
     Commit, Content, EncryptedGroupSecrets, GroupSecrets, MlsMessage, Proposal, ProposalOrRef,
     Sender, Welcome,
 };
+use crate::mutation::off;
 use crate::rules::leaf::{check_leaf, ensure_lifetime};
 use crate::rules::proposals::{Resolved, check_list, path_required};
 use crate::schedule::PreSharedKeyId;
@@ -160,8 +161,10 @@ impl GroupState {
         let changed = applied.changed(path.is_some().then_some(self.own_leaf));
         applied.check_outcome(&changed)?;
 
+        // V-12.4.1-05: who reads the Commit knows the old key only.
+        let present = if off("V-12.4.1-05") { signers.of_leaf() } else { signers.present };
         let (signed, advance) =
-            self.sign_commit(&request, list, &applied, path.as_ref(), &psks, signers.present, rng)?;
+            self.sign_commit(&request, list, &applied, path.as_ref(), &psks, present, rng)?;
         let outcome = self.own_outcome(&applied, &changed)?;
         let suite = &self.settings.suite;
         let tag = advance.tag(suite)?;
@@ -227,7 +230,8 @@ impl GroupState {
     /// [`Misuse::CommitGone`] if another Commit was first; the staged one is lost then.
     pub fn confirm(&self, staged: StagedCommit) -> Result<(ConfirmedCommit, Step), Error> {
         self.ensure_active()?;
-        if !self.is_parent_of(&staged) {
+        // V-12.4.2-17.
+        if !self.is_parent_of(&staged) && !off("V-12.4.2-17") {
             return Err(Misuse::CommitGone.into());
         }
         let StagedCommit { next, outcome, welcome, .. } = staged;
@@ -260,7 +264,7 @@ impl GroupState {
         if list.len() > limit { Err(Refused::Proposals(limit).into()) } else { Ok(list) }
     }
 
-    /// The waiting proposals that are valid together with those given by value. One that is not
+    /// V-12.4-02: the waiting proposals that are valid together with those given by value. One that is not
     /// must not keep the others from being committed (section 12.4): which ones those are is found
     /// by halving. After so many that don't fit, whatever is left has to wait.
     pub(super) fn fitting(
@@ -273,6 +277,9 @@ impl GroupState {
         let tree = &self.epoch.tree;
         let waiting = self.proposals.select(self.own_leaf, proposals, tree, now);
         let mut kept = Vec::new();
+        if off("V-12.4-02") {
+            return Ok(kept);
+        }
         let mut failures = 64;
         self.fit(&mut kept, waiting, by_value, (now, psks), &mut failures)?;
         Ok(kept)
@@ -310,14 +317,17 @@ impl GroupState {
         Ok(())
     }
 
-    /// Applies a list as a Commit of this member would, but for the path.
+    /// Applies a list as a Commit of this member would, but for the path. V-12.4.1-01: not one that
+    /// receivers would refuse.
     fn try_list(
         &self,
         list: &[Resolved],
         now: Option<u64>,
         psks: &dyn PskSource,
     ) -> Result<(Applied, PskSecrets), Error> {
-        check_list(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
+        if !off("V-12.4.1-01") {
+            check_list(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
+        }
         self.try_checked(list, now, psks)
     }
 
@@ -378,6 +388,9 @@ impl GroupState {
     }
 
     /// The Welcome for all new members, an encoded MLSMessage; `None` if there are none.
+    /// V-12.4.1-06: its GroupInfo has the tag of this Commit. V-12.4.1-07 and V-12.4.1-08: each has
+    /// the path secret of the lowest node that it shares with the committer. V-12.4.1-09: the PSKs
+    /// are in the order of the list. V-12.4.1-10: nobody is left out.
     fn welcome(
         &self,
         request: &CommitRequest,
@@ -391,10 +404,14 @@ impl GroupState {
             return Ok(None);
         }
         let suite = &self.settings.suite;
+        let tag = match off("V-12.4.1-06") {
+            true => self.epoch.confirmation_tag.clone(),
+            false => advance.tag(suite)?,
+        };
         let group_info = sign_group_info(
             &advance.context,
             &applied.tree,
-            advance.tag(suite)?,
+            tag,
             None,
             request.tree_in_welcome,
             (self.own_leaf, signer),
@@ -403,13 +420,18 @@ impl GroupState {
         let keys = &advance.welcome;
         let plaintext = group_info.to_bytes()?;
         let encrypted_group_info = suite.seal(&keys.key, keys.nonce.as_bytes(), &[], &plaintext)?;
+        let mut psks = applied.psks.clone();
+        if off("V-12.4.1-09") {
+            psks.reverse();
+        }
+        let path = path.filter(|_| !off("V-12.4.1-07") && !off("V-12.4.1-08"));
         let mut secrets = Vec::new();
-        for (leaf, key_package) in &applied.added {
+        for (leaf, key_package) in applied.added.iter().skip(usize::from(off("V-12.4.1-10"))) {
             let node = leaf.node().ok_or(Error::Internal)?;
             let group_secrets = GroupSecrets {
                 joiner_secret: advance.joiner.secret().clone(),
                 path_secret: path.and_then(|path| path.secret_for(node)).cloned(),
-                psks: applied.psks.clone(),
+                psks: psks.clone(),
             };
             secrets.push(EncryptedGroupSecrets {
                 new_member: key_package.reference(suite)?,

@@ -5,6 +5,7 @@ use crate::message::{
     AuthenticatedContent, Content, ContentType, FramedContent, GroupId, MlsMessage, PrivateContent,
     PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,
 };
+use crate::mutation::off;
 use crate::rules::{Violation, ensure};
 use crate::schedule::{MessageKey, RatchetError, SecretTree, SecretTreeStep, SkippedId};
 use crate::tree::LeafIndex;
@@ -170,7 +171,10 @@ impl GroupState {
         let tag = message.membership_tag.as_ref().ok_or(Violation::MembershipTag)?;
         let key = &self.epoch.secrets.membership_key;
         let verified = self.settings.suite.verify_mac(key, &[&tbm], tag);
-        ensure_verified(verified, CryptoError::InvalidMac, Violation::MembershipTag)?;
+        // V-12.4.2-02.
+        if !off("V-12.4.2-02") {
+            ensure_verified(verified, CryptoError::InvalidMac, Violation::MembershipTag)?;
+        }
         let content = message.into_unverified();
         self.verify_signature(&content, sender, context)?;
         if sender == self.own_leaf {
@@ -314,7 +318,8 @@ impl GroupState {
         let signature = &content.auth.signature;
         let suite = &self.settings.suite;
         let verified = suite.verify_with_label(key, "FramedContentTBS", &tbs, signature);
-        Ok(ensure(verified.is_ok(), Violation::ContentSignature)?)
+        // V-12.4.2-03.
+        Ok(ensure(verified.is_ok() || off("V-12.4.2-03"), Violation::ContentSignature)?)
     }
 
     fn ensure_group(&self, group_id: &GroupId) -> Result<(), Unready> {
@@ -325,6 +330,8 @@ impl GroupState {
         let current = self.epoch();
         match message.cmp(&current) {
             std::cmp::Ordering::Equal => Ok(()),
+            // V-12.1-01 and V-12.4.2-01.
+            _ if off("V-12.1-01") || off("V-12.4.2-01") => Ok(()),
             std::cmp::Ordering::Less => Err(Unready::LateHandshake { message, current }),
             std::cmp::Ordering::Greater => Err(Unready::FutureEpoch { message, current }),
         }

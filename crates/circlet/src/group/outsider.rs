@@ -5,6 +5,7 @@ use crate::crypto::{HpkePublicKey, SignaturePublicKey};
 use crate::error::{Error, Refused};
 use crate::identity::CredentialUse;
 use crate::message::{AuthenticatedContent, Commit, Content, Proposal, Sender};
+use crate::mutation::off;
 use crate::rules::leaf::{check_leaf, ensure_path_leaf_source};
 use crate::rules::proposals::{Resolved, check_external_list, ensure_external_type};
 use crate::rules::{Violation, ensure};
@@ -48,7 +49,7 @@ impl GroupState {
         let Proposal::Add(key_package) = proposal else {
             return Err(Violation::NewMemberProposalType.into());
         };
-        match self.settings.policy.new_member_proposals {
+        match self.settings.policy.new_member_proposals || off("V-12.1.8-04") {
             true => Ok(key_package.leaf_node.signature_key.clone()),
             false => Err(Refused::NewMemberProposal.into()),
         }

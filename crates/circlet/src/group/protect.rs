@@ -6,6 +6,7 @@ use crate::message::{
     AuthenticatedContent, Content, ContentType, FramedContent, FramedContentAuthData, MlsMessage,
     PrivateContent, PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,
 };
+use crate::mutation::off;
 use crate::schedule::{MessageKey, RatchetError, RatchetKind, SkippedStep};
 
 use super::step::{Change, RatchetUse};
@@ -86,7 +87,7 @@ impl GroupState {
         rng: &mut dyn Rng,
     ) -> Result<(Vec<u8>, Step), Error> {
         self.ensure_active()?;
-        if !despite_proposals && self.must_commit()? {
+        if !despite_proposals && self.must_commit()? && !off("V-12.4-01") {
             return Err(Misuse::ProposalsPending.into());
         }
         let content = Content::Application(data.to_vec());

@@ -5,6 +5,7 @@ use crate::crypto::{Digest, HpkePrivateKey, Mac, Secret, SignaturePublicKey};
 use crate::error::{Error, Misuse};
 use crate::identity::Credential;
 use crate::message::{GroupContext, GroupId, Proposal, ReInit, Sender};
+use crate::mutation::off;
 use crate::schedule::{EpochSecrets, InitSecret, SecretTree, SkippedKeys};
 use crate::tree::{LeafIndex, NodeIndex, RatchetTree};
 
@@ -211,6 +212,8 @@ impl GroupState {
         match self.status {
             Status::Active => Ok(()),
             Status::Removed => Err(Misuse::NotMember),
+            // V-12.4.2-15.
+            Status::Reinitialized if off("V-12.4.2-15") => Ok(()),
             Status::Reinitialized => Err(Misuse::Reinitialized),
         }
     }
