@@ -395,7 +395,8 @@ fn whoever_comes_back_has_a_new_key() -> Result<(), Error> {
     Ok(())
 }
 
-/// V-12.2-22: any number of pre-shared keys goes with an external Commit.
+/// V-12.2-22, V-8.3-01, V-8.3-02: any number of pre-shared keys goes with an external Commit, whose
+/// init secret both sides find.
 #[test]
 fn an_external_commit_has_pre_shared_keys() -> Result<(), Error> {
     let mut group = group()?;

@@ -51,7 +51,8 @@ impl GroupState {
         let context = GroupContext {
             cipher_suite: suite.id(),
             group_id,
-            epoch: 0,
+            // V-11.0-03.
+            epoch: u64::from(off("V-11.0-03")),
             tree_hash: tree.tree_hash(suite)?.as_bytes().to_vec(),
             confirmed_transcript_hash: Vec::new(),
             extensions,
@@ -93,5 +94,6 @@ impl GroupState {
 
 /// V-11.0-04: over the empty confirmed transcript hash.
 fn interim(settings: &Settings, tag: &crate::crypto::Mac) -> Result<Digest, CryptoError> {
-    interim_transcript_hash(&settings.suite, &[], tag)
+    let confirmed: &[u8] = if off("V-11.0-04") { b"0" } else { &[] };
+    interim_transcript_hash(&settings.suite, confirmed, tag)
 }

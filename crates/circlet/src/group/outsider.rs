@@ -88,10 +88,13 @@ impl GroupState {
         Ok((joiner, applied))
     }
 
-    /// V-12.4.3.2-05: the init secret that an external Commit brings.
+    /// V-12.4.3.2-05, V-8.3-01 and V-8.3-02: the init secret that an external Commit brings.
     pub(super) fn external_init_secret(&self, commit: &Commit) -> Result<InitSecret, Error> {
         let suite = &self.settings.suite;
         let kem_output = external_init(commit).ok_or(Violation::ExternalInitCount)?;
+        if off("V-8.3-01") || off("V-8.3-02") {
+            return Ok(self.epoch.secrets.init_secret.clone());
+        }
         let keys = self.epoch.secrets.external_key_pair(suite)?;
         // V-12.1.6-02.
         InitSecret::from_external_init(suite, &keys, kem_output)

@@ -191,6 +191,7 @@ impl OldGroup {
         length: usize,
         rng: &mut dyn Rng,
     ) -> Result<PreSharedKeyId, Error> {
+        let usage = if off("V-12.4.1-11") { ResumptionPskUsage::Application } else { usage };
         let psk_group_id = self.group_id.as_bytes().to_vec();
         let psk = Psk::Resumption { usage, psk_group_id, psk_epoch: self.epoch };
         PreSharedKeyId::fresh(psk, length, rng)
