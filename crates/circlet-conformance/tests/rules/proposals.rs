@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use circlet::codec::{CustomProposal, DecodeContext, DecodeError, Limits};
-use circlet::group::CommitRequest;
+use circlet::group::{CommitRequest, Policy};
 use circlet::identity::{CredentialCheck, CredentialRejected, CredentialUse, CredentialValidator};
 use circlet::message::Proposal;
 use circlet::rules::Violation;
@@ -178,8 +178,7 @@ fn external_senders_send_some_types() -> Result<(), Error> {
 #[test]
 fn new_members_propose_themselves_by_policy() -> Result<(), Error> {
     for allowed in [true, false] {
-        let mut policy = circlet::group::Policy::default();
-        policy.new_member_proposals = allowed;
+        let policy = Policy { new_member_proposals: allowed, ..Policy::default() };
         let mut group = TestGroup::builder(SUITE).size(2).policy(policy).build()?;
         let mut dora = group.newcomer("dora")?;
         let context = group.members[0].state().context().clone();
