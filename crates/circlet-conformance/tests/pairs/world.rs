@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 
 use circlet::codec::{CustomProposal, DecodeContext};
 use circlet::crypto::{CipherSuite, HashReference, Secret};
-use circlet::group::{CommitRequest, HandshakeFormat, Opened};
+use circlet::group::{CommitRequest, HandshakeFormat, Opened, Policy};
 use circlet::message::{
     Content as FramedContent, GroupId, KeyPackage, MlsMessage, Proposal, ProposalOrRef, ReInit,
 };
@@ -318,6 +318,7 @@ fn build(server: &Outsider) -> Result<TestGroup, Error> {
     context.proposal_types.insert(CUSTOM.0, custom);
     context.proposal_types.insert(MEMBERS_ONLY.0, CustomProposal::default());
     let mut group = TestGroup::builder(SUITE)
+        .policy(Policy { new_member_proposals: true, ..Policy::default() })
         .size(4)
         .context(context)
         .extensions(extensions(server)?)

@@ -40,8 +40,9 @@ pub(super) struct Applied {
 }
 
 impl GroupState {
-    /// Applies a list that [`check_list`](crate::rules::proposals::check_list) has passed, in the
-    /// order of section 12.3: extensions, Updates, Removes, Adds.
+    /// V-12.3-01: applies a list that [`check_list`](crate::rules::proposals::check_list) has passed,
+    /// in the order of section 12.3: extensions, Updates, Removes, Adds. V-12.1.4-04 and V-8.4-01:
+    /// pre-shared keys in the order of the list.
     pub(super) fn apply_list(&self, list: &[Resolved], now: Option<u64>) -> Result<Applied, Error> {
         let mut applied = self.apply_extensions(list)?;
         for item in list {
@@ -50,26 +51,47 @@ impl GroupState {
                 self.apply_update(&mut applied, sender, leaf, item.reference.is_none())?;
             }
         }
+        if off("V-12.3-01") {
+            self.apply_adds(&mut applied, list, now)?;
+        }
         for item in list {
             if let Proposal::Remove(removed) = &item.proposal {
                 applied.tree.remove(*removed)?;
                 applied.removed.push(*removed);
             }
         }
+        if !off("V-12.3-01") {
+            self.apply_adds(&mut applied, list, now)?;
+        }
+        applied.psks = list.iter().filter_map(psk_of).cloned().collect();
+        if off("V-12.1.4-04") || off("V-8.4-01") {
+            applied.psks.reverse();
+        }
+        applied.custom = list.iter().filter_map(custom_of).collect();
+        Ok(applied)
+    }
+
+    fn apply_adds(
+        &self,
+        applied: &mut Applied,
+        list: &[Resolved],
+        now: Option<u64>,
+    ) -> Result<(), Error> {
         for item in list {
             if let Proposal::Add(key_package) = &item.proposal {
                 let by_value = item.reference.is_none();
-                self.apply_add(&mut applied, key_package, by_value.then_some(now).flatten())?;
+                self.apply_add(applied, key_package, by_value.then_some(now).flatten())?;
                 if by_value {
                     applied.items.push(item_of(&key_package.leaf_node, CredentialUse::Add));
                 }
             }
         }
-        applied.psks = list.iter().filter_map(psk_of).cloned().collect();
-        applied.custom = list.iter().filter_map(custom_of).collect();
-        Ok(applied)
+        Ok(())
     }
 
+    /// V-12.1.7-02: new extensions take the place of all old ones. V-12.3-02: what else is in the
+    /// list is held against the new ones. V-12.1.7-04: the application judges external senders.
+    /// V-12.1.8-05: their list is read strictly; the same one may be there twice.
     fn apply_extensions(&self, list: &[Resolved]) -> Result<Applied, Error> {
         let mut extensions = self.epoch.context.extensions.clone();
         let mut extensions_changed = false;
@@ -80,9 +102,17 @@ impl GroupState {
                 Proposal::GroupContextExtensions(new) => {
                     ensure_group_context_extensions(new)?;
                     self.settings.ensure_extension_count(new)?;
-                    new.external_senders(&self.settings.context)?;
-                    items.extend(items_of_senders(new, &self.settings));
-                    extensions = new.clone();
+                    match new.external_senders(&self.settings.context) {
+                        Err(_) if off("V-12.1.8-05") => {}
+                        senders => drop(senders?),
+                    }
+                    if !off("V-12.1.7-04") {
+                        items.extend(items_of_senders(new, &self.settings));
+                    }
+                    match off("V-12.1.7-02") {
+                        true => new.iter().for_each(|held| extensions.set(held.clone())),
+                        false => extensions = new.clone(),
+                    }
                     extensions_changed = true;
                 }
                 Proposal::ReInit(parameters) => {
@@ -92,9 +122,13 @@ impl GroupState {
                 _ => {}
             }
         }
+        let judged = match off("V-12.3-02") {
+            true => &self.epoch.context.extensions,
+            false => &extensions,
+        };
         Ok(Applied {
             tree: self.epoch.tree.clone(),
-            required: extensions.required_capabilities(&self.settings.context)?,
+            required: judged.required_capabilities(&self.settings.context)?,
             extensions,
             extensions_changed,
             added: Vec::new(),
@@ -107,6 +141,7 @@ impl GroupState {
         })
     }
 
+    /// V-12.1.2-01: the leaf of an Update is valid for one, and brings a new encryption key.
     fn apply_update(
         &self,
         applied: &mut Applied,
@@ -125,13 +160,16 @@ impl GroupState {
         Ok(())
     }
 
+    /// V-12.1.1-01: the KeyPackage of an Add is valid.
     fn apply_add(
         &self,
         applied: &mut Applied,
         key_package: &KeyPackage,
         now: Option<u64>,
     ) -> Result<(), Error> {
-        check_key_package(key_package, applied.requirements(&self.settings))?;
+        if !off("V-12.1.1-01") {
+            check_key_package(key_package, applied.requirements(&self.settings))?;
+        }
         self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
         tolerate_the_tree_before(&self.epoch.tree, &key_package.leaf_node)?;
         if let Some(now) = now {

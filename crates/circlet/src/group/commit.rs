@@ -6,7 +6,7 @@ use crate::message::{
     Commit, Content, EncryptedGroupSecrets, GroupSecrets, MlsMessage, Proposal, ProposalOrRef,
     Sender, Welcome,
 };
-use crate::mutation::off;
+use crate::mutation::{any_off, off};
 use crate::rules::leaf::{check_leaf, ensure_lifetime};
 use crate::rules::proposals::{Resolved, check_list, path_required};
 use crate::schedule::PreSharedKeyId;
@@ -162,8 +162,10 @@ impl GroupState {
         let changed = applied.changed(path.is_some().then_some(self.own_leaf));
         applied.check_outcome(&changed)?;
 
+        // V-12.4.1-05: who reads the Commit knows the old key only.
+        let present = if off("V-12.4.1-05") { signers.of_leaf() } else { signers.present };
         let (signed, advance) =
-            self.sign_commit(&request, list, &applied, path.as_ref(), &psks, signers.present, rng)?;
+            self.sign_commit(&request, list, &applied, path.as_ref(), &psks, present, rng)?;
         let outcome = self.own_outcome(&applied, &changed)?;
         let suite = &self.settings.suite;
         let tag = advance.tag(suite)?;
@@ -231,7 +233,8 @@ impl GroupState {
     /// [`Misuse::CommitGone`] if another Commit was first; the staged one is lost then.
     pub fn confirm(&self, staged: StagedCommit) -> Result<(ConfirmedCommit, Step), Error> {
         self.ensure_active()?;
-        if !self.is_parent_of(&staged) && !off("V-14.0-01") {
+        // V-12.4.2-17.
+        if !self.is_parent_of(&staged) && !any_off(&["V-14.0-01", "V-12.4.2-17"]) {
             return Err(Misuse::CommitGone.into());
         }
         let StagedCommit { next, outcome, welcome, .. } = staged;
@@ -265,7 +268,7 @@ impl GroupState {
         if list.len() > limit { Err(Refused::Proposals(limit).into()) } else { Ok(list) }
     }
 
-    /// The waiting proposals that are valid together with those given by value. One that is not
+    /// V-12.4-02: the waiting proposals that are valid together with those given by value. One that is not
     /// must not keep the others from being committed (section 12.4): which ones those are is found
     /// by halving. After so many that don't fit, whatever is left of their class has to wait: what
     /// outsiders propose does not stand in the way of members, and nothing in that of a Remove.
@@ -279,6 +282,9 @@ impl GroupState {
         let tree = &self.epoch.tree;
         let waiting = self.proposals.select(self.own_leaf, proposals, tree, now);
         let mut kept = Vec::new();
+        if off("V-12.4-02") {
+            return Ok(kept);
+        }
         for class in [Class::Removes, Class::OfMembers, Class::OfOutsiders] {
             let waiting = waiting.iter().filter(|item| Class::of(item) == class).cloned().collect();
             let mut failures = 64;
@@ -319,14 +325,17 @@ impl GroupState {
         Ok(())
     }
 
-    /// Applies a list as a Commit of this member would, but for the path.
+    /// Applies a list as a Commit of this member would, but for the path. V-12.4.1-01: not one that
+    /// receivers would refuse.
     fn try_list(
         &self,
         list: &[Resolved],
         now: Option<u64>,
         psks: &dyn PskSource,
     ) -> Result<(Applied, PskSecrets), Error> {
-        check_list(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
+        if !off("V-12.4.1-01") {
+            check_list(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
+        }
         self.try_checked(list, now, psks)
     }
 
@@ -387,6 +396,9 @@ impl GroupState {
     }
 
     /// The Welcome for all new members, an encoded MLSMessage; `None` if there are none.
+    /// V-12.4.1-06: its GroupInfo has the tag of this Commit. V-12.4.1-07 and V-12.4.1-08: each has
+    /// the path secret of the lowest node that it shares with the committer. V-12.4.1-09: the PSKs
+    /// are in the order of the list. V-12.4.1-10: nobody is left out.
     fn welcome(
         &self,
         request: &CommitRequest,
@@ -400,10 +412,14 @@ impl GroupState {
             return Ok(None);
         }
         let suite = &self.settings.suite;
+        let tag = match off("V-12.4.1-06") {
+            true => self.epoch.confirmation_tag.clone(),
+            false => advance.tag(suite)?,
+        };
         let group_info = sign_group_info(
             &advance.context,
             &applied.tree,
-            advance.tag(suite)?,
+            tag,
             None,
             request.tree_in_welcome,
             (self.own_leaf, signer),
@@ -412,13 +428,18 @@ impl GroupState {
         let keys = &advance.welcome;
         let plaintext = group_info.to_bytes()?;
         let encrypted_group_info = suite.seal(&keys.key, keys.nonce.as_bytes(), &[], &plaintext)?;
+        let mut psks = applied.psks.clone();
+        if off("V-12.4.1-09") {
+            psks.reverse();
+        }
+        let path = path.filter(|_| !off("V-12.4.1-07") && !off("V-12.4.1-08"));
         let mut secrets = Vec::new();
-        for (leaf, key_package) in &applied.added {
+        for (leaf, key_package) in applied.added.iter().skip(usize::from(off("V-12.4.1-10"))) {
             let node = leaf.node().ok_or(Error::Internal)?;
             let group_secrets = GroupSecrets {
                 joiner_secret: advance.joiner.secret().clone(),
                 path_secret: path.and_then(|path| path.secret_for(node)).cloned(),
-                psks: welcome_psks(&applied.psks),
+                psks: psks.clone(),
             };
             secrets.push(EncryptedGroupSecrets {
                 new_member: key_package.reference(suite)?,
@@ -465,12 +486,4 @@ fn encrypt_secrets(
     let seed = suite.encapsulation_seed(rng)?;
     let plaintext = secrets.to_plaintext()?;
     Ok(suite.encrypt_with_label(init_key, "Welcome", encrypted_group_info, &plaintext, &seed)?)
-}
-
-/// V-8.4-01: a Welcome has the pre-shared keys in the order of its Commit.
-fn welcome_psks(psks: &[PreSharedKeyId]) -> Vec<PreSharedKeyId> {
-    match off("V-8.4-01") {
-        true => psks.iter().rev().cloned().collect(),
-        false => psks.to_vec(),
-    }
 }

@@ -5,7 +5,7 @@ use crate::message::{
     AuthenticatedContent, Content, ContentType, FramedContent, GroupId, MlsMessage, PrivateContent,
     PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,
 };
-use crate::mutation::off;
+use crate::mutation::{any_off, off};
 use crate::rules::leaf::ensure_rows;
 use crate::rules::{Violation, ensure};
 use crate::schedule::{MessageKey, RatchetError, SecretTree, SecretTreeStep, SkippedId};
@@ -350,7 +350,7 @@ impl GroupState {
             WireFormat::PrivateMessage => "V-6.3.1-06",
             _ => sender,
         };
-        let rows = ["V-6.1-01", "V-6.1-02", sender, private];
+        let rows = ["V-6.1-01", "V-6.1-02", "V-12.4.2-03", sender, private];
         Ok(ensure_rows(rows, verified.is_ok(), Violation::ContentSignature)?)
     }
 
@@ -366,7 +366,9 @@ impl GroupState {
         match message.cmp(&current) {
             _ if off("V-6.0-06") => Ok(()),
             std::cmp::Ordering::Equal => Ok(()),
-            // V-12.4.3.2-09: an external Commit is for the epoch of its GroupInfo alone.
+            // V-12.1-01, V-12.4.2-01, and V-12.4.3.2-09: an external Commit is for the epoch of its
+            // GroupInfo alone.
+            _ if any_off(&["V-12.1-01", "V-12.4.2-01"]) => Ok(()),
             std::cmp::Ordering::Less if off("V-12.4.3.2-09") => Ok(()),
             std::cmp::Ordering::Less => Err(Unready::LateHandshake { message, current }),
             std::cmp::Ordering::Greater => Err(Unready::FutureEpoch { message, current }),

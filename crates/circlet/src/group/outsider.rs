@@ -5,7 +5,7 @@ use crate::crypto::{CryptoError, HpkePublicKey, SignaturePublicKey};
 use crate::error::{Error, Refused};
 use crate::identity::CredentialUse;
 use crate::message::{AuthenticatedContent, Commit, Content, GroupId, Proposal, Sender};
-use crate::mutation::off;
+use crate::mutation::{any_off, off};
 use crate::rules::leaf::{check_path_leaf, ensure_path_leaf_source};
 use crate::rules::proposals::{Resolved, check_external_list, ensure_external_type};
 use crate::rules::{Violation, ensure};
@@ -53,7 +53,7 @@ impl GroupState {
         let Proposal::Add(key_package) = proposal else {
             return Err(Violation::NewMemberProposalType.into());
         };
-        match self.settings.policy.new_member_proposals {
+        match self.settings.policy.new_member_proposals || off("V-12.1.8-04") {
             true => Ok(key_package.leaf_node.signature_key.clone()),
             false => Err(Refused::NewMemberProposal.into()),
         }
@@ -92,13 +92,13 @@ impl GroupState {
         Ok((joiner, applied))
     }
 
-    /// V-12.4.3.2-05: the init secret that an external Commit brings.
+    /// V-12.4.3.2-05, V-8.3-01 and V-8.3-02: the init secret that an external Commit brings.
     pub(super) fn external_init_secret(&self, commit: &Commit) -> Result<InitSecret, Error> {
-        if off("V-12.4.3.2-05") {
-            return Ok(self.epoch.secrets.init_secret.clone());
-        }
         let suite = &self.settings.suite;
         let kem_output = external_init(commit).ok_or(Violation::ExternalInitCount)?;
+        if any_off(&["V-12.4.3.2-05", "V-8.3-01", "V-8.3-02"]) {
+            return Ok(self.epoch.secrets.init_secret.clone());
+        }
         let keys = self.epoch.secrets.external_key_pair(suite)?;
         // V-12.1.6-02.
         InitSecret::from_external_init(suite, &keys, kem_output).map_err(|error| {

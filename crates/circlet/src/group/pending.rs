@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use crate::codec::{Encode, Limits};
 use crate::crypto::{HashReference, HpkePrivateKey};
 use crate::message::{Proposal, Sender};
+use crate::mutation::off;
 use crate::rules::leaf::ensure_lifetime;
 use crate::rules::proposals::Resolved;
 use crate::tree::{LeafIndex, RatchetTree};
@@ -41,8 +42,11 @@ struct Share {
 }
 
 impl ProposalCache {
-    /// Whether one more proposal of this sender is within the limits (V-12.1-02).
+    /// V-12.1-02: whether one more proposal of this sender is within the limits.
     pub(crate) fn has_room(&self, sender: Sender, proposal: &Proposal, limits: &Limits) -> bool {
+        if off("V-12.1-02") {
+            return true;
+        }
         let share = self.of_senders.get(&sender).copied().unwrap_or_default();
         let most = match sender {
             Sender::NewMemberProposal => limits.cached_proposals_of_new_members,
@@ -96,8 +100,8 @@ impl ProposalCache {
 
     /// What a Commit of this member takes from the cache beside the proposals that it has by
     /// value: all that the rules of section 12.2 let it take. Where they contradict each other, a
-    /// Remove goes before an Update, a later Update before an earlier one, and everything before
-    /// a ReInit.
+    /// Remove goes before an Update, a later Update before an earlier one (V-12.2-06), and
+    /// everything before a ReInit (V-12.2-13).
     pub(crate) fn select(
         &self,
         committer: LeafIndex,
@@ -233,11 +237,16 @@ impl<'a> Taken<'a> {
                 !std::mem::replace(&mut self.extensions, true)
             }
             (Proposal::Custom { .. }, _) => true,
+            (Proposal::ReInit(_), _) => off("V-12.2-13"),
             _ => false,
         }
     }
 
     fn leaves(&self, leaf: LeafIndex) -> bool {
+        !off("V-12.2-06") && self.goes(leaf)
+    }
+
+    fn goes(&self, leaf: LeafIndex) -> bool {
         self.removed.contains(&leaf) || self.leaving.contains(&leaf)
     }
 

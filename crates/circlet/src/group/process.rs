@@ -9,9 +9,9 @@ use crate::message::{
     AuthenticatedContent, Commit, Content, GroupContext, Proposal, ProposalOrRef, ReInit, Sender,
 };
 use crate::mutation::off;
-use crate::rules::Violation;
 use crate::rules::leaf::{check_path_leaf, ensure_path_leaf_source};
 use crate::rules::proposals::{Resolved, check_list, ensure_by_value, ensure_path};
+use crate::rules::{Violation, ensure};
 use crate::schedule::{
     EpochSecrets, InitSecret, JoinerSecret, PreSharedKeyId, SecretTree, confirmed_transcript_hash,
     interim_transcript_hash, psk_secret,
@@ -140,6 +140,8 @@ impl GroupState {
         Ok(OpenedCommit { from: self.version, committer, content, ratchet, applied, changed })
     }
 
+    /// V-12.4.2-04 and V-12.4.2-08: the list is one that the committer may have, and the path's leaf
+    /// one that may take the place of its own.
     fn open_member_commit(
         &self,
         committer: LeafIndex,
@@ -148,14 +150,19 @@ impl GroupState {
         now: Option<u64>,
     ) -> Result<Applied, Error> {
         let suite = &self.settings.suite;
-        check_list(list, committer, &self.epoch.tree, suite)?;
+        if !off("V-12.4.2-04") {
+            check_list(list, committer, &self.epoch.tree, suite)?;
+        }
+        self.tolerate_omitted(list)?;
         ensure_path(list, commit.path.is_some(), &self.settings.context)?;
         let mut applied = self.apply_list(list, now)?;
         let Some(path) = &commit.path else { return Ok(applied) };
         let old = self.epoch.tree.leaf(committer).ok_or(Violation::UnknownSender)?;
         let requirements = applied.requirements(&self.settings);
-        ensure_path_leaf_source(&path.leaf_node)?;
-        check_path_leaf(&path.leaf_node, self.position(committer), requirements)?;
+        if !off("V-12.4.2-08") {
+            ensure_path_leaf_source(&path.leaf_node)?;
+            check_path_leaf(&path.leaf_node, self.position(committer), requirements)?;
+        }
         let added = added_nodes(&applied);
         merge_path(suite, &mut applied.tree, committer, path, &added)?;
         if path.leaf_node.credential != old.credential
@@ -166,7 +173,16 @@ impl GroupState {
         Ok(applied)
     }
 
-    /// V-12.2-17: finds the proposals that a Commit refers to.
+    /// V-12.4-03: a Commit may leave out what waits.
+    fn tolerate_omitted(&self, list: &[Resolved]) -> Result<(), Violation> {
+        let referred: BTreeSet<_> =
+            list.iter().filter_map(|item| item.reference.as_ref()).collect();
+        let omitted = || self.proposals.iter().any(|held| !referred.contains(&held.reference));
+        ensure(!off("V-12.4-03") || !omitted(), Violation::ReferenceTwice)
+    }
+
+    /// V-12.2-17: finds the proposals that a Commit refers to. V-12.2-19: whoever sent one is its
+    /// sender still.
     fn resolve(&self, commit: &Commit, committer: Sender) -> Result<Vec<Resolved>, Error> {
         let by_value = |proposal: &Proposal| Resolved {
             sender: committer,
@@ -179,7 +195,7 @@ impl GroupState {
                 let unknown = || Unready::UnknownProposal(reference.clone());
                 let held = self.proposals.find(reference).ok_or_else(unknown)?;
                 Ok(Resolved {
-                    sender: held.sender,
+                    sender: if off("V-12.2-19") { committer } else { held.sender },
                     proposal: held.proposal.clone(),
                     reference: Some(reference.clone()),
                 })
@@ -214,7 +230,8 @@ impl GroupState {
         let Content::Commit(commit) = &content.content.content else {
             return Err(Error::Internal);
         };
-        if outcome.removes_own {
+        // V-12.4.2-16.
+        if outcome.removes_own && !off("V-12.4.2-16") {
             // Who is removed learns no secret of the next epoch, and so can't check its
             // confirmation tag (trap 11 of the conformance table). A member's word is enough; an
             // external Commit has nobody's but its own, so that nothing is given up for it.
@@ -243,7 +260,8 @@ impl GroupState {
         Ok((outcome, self.step(opened.ratchet, Change::Epoch(Box::new(next)))))
     }
 
-    /// The private keys of the next epoch, and the commit secret.
+    /// The private keys of the next epoch, and the commit secret: V-12.4.2-12, the path is decrypted
+    /// under the provisional context and compared with the tree.
     fn read_commit_path(
         &self,
         commit: &Commit,
@@ -284,7 +302,8 @@ impl GroupState {
         let kept =
             self.epoch.private_keys.iter().filter(|(node, _)| unchanged(**node) || keep_all());
         let mut kept: BTreeMap<_, _> = kept.map(|(node, key)| (*node, key.clone())).collect();
-        if updated.contains(&self.own_leaf) {
+        // V-12.1.2-04.
+        if updated.contains(&self.own_leaf) && !off("V-12.1.2-04") {
             let own = tree.leaf(self.own_leaf).ok_or(Error::Internal)?;
             let key = self.proposals.iter().find_map(|held| match &held.proposal {
                 Proposal::Update(leaf) if leaf == own => held.leaf_key.clone(),
@@ -435,6 +454,9 @@ impl Advance {
 
     /// V-6.1-08, V-6.1-09 and V-12.4.2-13.
     pub(super) fn verify_tag(&self, suite: &Suite, tag: &Mac) -> Result<(), Error> {
+        if off("V-12.4.2-13") {
+            return Ok(());
+        }
         let over = &self.context.confirmed_transcript_hash;
         let verified = suite.verify_mac(&self.secrets.confirmation_key, &[over], tag);
         ensure_verified(verified, CryptoError::InvalidMac, Violation::ConfirmationTag)

@@ -3,11 +3,14 @@ use crate::crypto::{HashReference, Rng};
 use crate::error::{Error, Misuse, Refused};
 use crate::identity::{BasicValidator, CredentialUse, CredentialValidator, Signer};
 use crate::message::{AuthenticatedContent, Content, GroupId, Proposal, Sender};
+use crate::mutation::off;
 use crate::rules::Violation;
 use crate::rules::leaf::{
     Requirements, check_key_package, check_leaf, ensure_lifetime, ensure_update_leaf,
 };
-use crate::rules::proposals::{Resolved, check_proposal, ensure_type_is_readable};
+use crate::rules::proposals::{
+    Resolved, check_proposal, ensure_not_external_init, ensure_type_is_readable,
+};
 use crate::tree::{Extensions, LeafNode, LeafNodeContent, LeafNodeSource};
 
 use super::apply::{item_of, replacing};
@@ -216,11 +219,15 @@ impl GroupState {
         let suite = &self.settings.suite;
         let item = Resolved { sender, proposal: proposal.clone(), reference: None };
         check_proposal(&item, &self.epoch.tree, suite)?;
+        ensure_not_external_init(proposal)?;
         let extensions = Extensions::new();
         let requirements = Requirements { suite, extensions: &extensions, required: None };
         match (proposal, sender) {
             (Proposal::Add(key_package), _) => {
-                check_key_package(key_package, requirements)?;
+                // V-12.1.1-01.
+                if !off("V-12.1.1-01") {
+                    check_key_package(key_package, requirements)?;
+                }
                 self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
             }
             (Proposal::Update(leaf), Sender::Member(sender)) => {
@@ -228,15 +235,14 @@ impl GroupState {
                 ensure_update_leaf(leaf, old)?;
                 check_leaf(leaf, self.position(sender), requirements)?;
             }
-            (Proposal::ExternalInit(_), _) => {
-                return Err(Violation::ExternalInitInMemberCommit.into());
-            }
             (Proposal::ReInit(parameters), _) => self.check_reinit(parameters)?,
             (Proposal::GroupContextExtensions(new), _) => {
                 crate::rules::leaf::ensure_group_context_extensions(new)?;
                 self.settings.ensure_extension_count(new)?;
                 new.required_capabilities(&self.settings.context)?;
-                new.external_senders(&self.settings.context)?;
+                if !off("V-12.1.8-05") {
+                    new.external_senders(&self.settings.context)?;
+                }
             }
             _ => {}
         }

@@ -89,7 +89,7 @@ impl GroupState {
         rng: &mut dyn Rng,
     ) -> Result<(Vec<u8>, Step), Error> {
         self.ensure_active()?;
-        if !despite_proposals && self.must_commit()? {
+        if !despite_proposals && self.must_commit()? && !off("V-12.4-01") {
             return Err(Misuse::ProposalsPending.into());
         }
         let content = Content::Application(data.to_vec());

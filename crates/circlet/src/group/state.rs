@@ -212,6 +212,8 @@ impl GroupState {
         match self.status {
             Status::Active => Ok(()),
             Status::Removed => Err(Misuse::NotMember),
+            // V-12.4.2-15.
+            Status::Reinitialized if off("V-12.4.2-15") => Ok(()),
             Status::Reinitialized => Err(Misuse::Reinitialized),
         }
     }

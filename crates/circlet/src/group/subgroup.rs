@@ -192,6 +192,7 @@ impl OldGroup {
         rng: &mut dyn Rng,
     ) -> Result<PreSharedKeyId, Error> {
         let usage = if off("V-11.3-01") { ResumptionPskUsage::Reinit } else { usage };
+        let usage = if off("V-12.4.1-11") { ResumptionPskUsage::Application } else { usage };
         let psk_group_id = self.group_id.as_bytes().to_vec();
         let psk = Psk::Resumption { usage, psk_group_id, psk_epoch: self.epoch };
         PreSharedKeyId::fresh(psk, length, rng)
@@ -271,6 +272,9 @@ impl GroupState {
     /// V-12.1.5-02: a ReInit that no group could follow closes none. Another suite or version is
     /// none of that: it is for another client.
     pub(super) fn check_reinit(&self, reinit: &ReInit) -> Result<(), Error> {
+        if off("V-12.1.5-02") {
+            return Ok(());
+        }
         let limit = self.settings.limits().group_id_bytes;
         if reinit.group_id.as_bytes().len() > limit {
             return Err(Refused::GroupId(limit).into());

@@ -1,6 +1,7 @@
 use super::{GroupId, KeyPackage};
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use crate::crypto::{CipherSuite, HashReference};
+use crate::mutation::off;
 use crate::schedule::PreSharedKeyId;
 use crate::tree::{Extensions, LeafIndex, LeafNode, ProposalType};
 
@@ -104,6 +105,8 @@ impl Proposal {
             ProposalType::GROUP_CONTEXT_EXTENSIONS => {
                 Extensions::decode(reader).map(Self::GroupContextExtensions)
             }
+            // V-12.1-04: 0 is reserved, whatever is registered.
+            ProposalType(0) if !off("V-12.1-04") => Err(DecodeError::UnsupportedProposal(0)),
             ProposalType(other) if reader.context().proposal_types.contains_key(&other) => {
                 Ok(Self::Custom { proposal_type, body: reader.opaque()?.to_vec() })
             }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::leaf::ensure_rows;
-use super::{Violation, ensure};
+use super::{Violation, ensure, ensure_row};
 use crate::codec::DecodeContext;
 use crate::crypto::{HashReference, Suite};
-use crate::message::{Proposal, ProposalOrRef, Sender};
+use crate::message::{Proposal, ProposalOrRef, ReInit, Sender};
+use crate::mutation::off;
 use crate::schedule::{PreSharedKeyId, Psk, ResumptionPskUsage};
 use crate::tree::{LeafIndex, MLS10, ProposalType, RatchetTree};
 
@@ -20,15 +21,19 @@ pub(crate) struct Resolved {
     pub(crate) reference: Option<HashReference>,
 }
 
-/// A list of proposals that a Commit of this committer may have: everything that can be said
-/// before the list is applied (section 12.2).
+/// V-12.2-01 and V-12.2-02: a list of proposals that a Commit of this committer may have, by whoever
+/// makes the Commit and by whoever receives it: everything that can be said before the list is
+/// applied (section 12.2).
 pub(crate) fn check_list(
     list: &[Resolved],
     committer: LeafIndex,
     tree: &RatchetTree,
     suite: &Suite,
 ) -> Result<(), Violation> {
-    for item in list {
+    if off("V-12.2-01") {
+        return Ok(());
+    }
+    for item in list.iter().filter(|_| !off("V-12.2-02")) {
         check_proposal(item, tree, suite)?;
     }
     ensure_types_are_supported(list, tree)?;
@@ -85,7 +90,8 @@ fn ensure_at_most_one_remove(list: &[Resolved]) -> Result<(), Violation> {
     ensure(count(list, ProposalType::REMOVE) <= 1, Violation::ExternalCommitRemoves)
 }
 
-/// V-12.1.8-03: what an external sender may propose (sections 12.1.8 and 17.4).
+/// V-12.1.8-03: what an external sender may propose (sections 12.1.8 and 17.4). V-12.1.2-02: no
+/// Update, for it has no leaf.
 pub(crate) fn ensure_external_type(
     proposal: &Proposal,
     context: &DecodeContext,
@@ -99,7 +105,8 @@ pub(crate) fn ensure_external_type(
         Proposal::Custom { proposal_type, .. } => {
             context.proposal_types.get(&proposal_type.0).is_some_and(|rules| rules.external)
         }
-        Proposal::Update(_) | Proposal::ExternalInit(_) => false,
+        Proposal::Update(_) => off("V-12.1.2-02"),
+        Proposal::ExternalInit(_) => false,
     };
     ensure(allowed, Violation::ExternalProposalType)
 }
@@ -117,9 +124,21 @@ pub(crate) fn check_proposal(
             ensure_psk_usage(id)?;
             ensure_psk_nonce(id, suite)
         }
-        Proposal::ReInit(reinit) => ensure(reinit.version >= MLS10, Violation::ReInitVersion),
+        Proposal::ReInit(reinit) => ensure_reinit_version(reinit),
         _ => Ok(()),
     }
+}
+
+/// V-12.1.5-01: a ReInit goes to no older version.
+fn ensure_reinit_version(reinit: &ReInit) -> Result<(), Violation> {
+    ensure(reinit.version >= MLS10, Violation::ReInitVersion)
+}
+
+/// V-12.1.6-01: nobody sends an ExternalInit alone: it is for external Commits, which have it by
+/// value.
+pub(crate) fn ensure_not_external_init(proposal: &Proposal) -> Result<(), Violation> {
+    let other = !matches!(proposal, Proposal::ExternalInit(_));
+    ensure_row("V-12.1.6-01", other, Violation::ExternalInitInMemberCommit)
 }
 
 /// V-12.1.2-02: only a member updates, and only its own leaf.
@@ -222,14 +241,17 @@ fn ensure_each_leaf_changes_once(list: &[Resolved]) -> Result<(), Violation> {
     ensure(leaves.all(|leaf| seen.insert(leaf)), Violation::LeafTwice)
 }
 
-/// V-12.2-09 and V-12.2-10: no PreSharedKeyID twice, its nonce included.
+/// V-12.2-09 and V-12.2-10: no PreSharedKeyID twice. Its nonce is part of it: the same key may come
+/// with another one.
 fn ensure_psks_differ(list: &[Resolved]) -> Result<(), Violation> {
     let mut seen = BTreeSet::new();
+    let mut keys = BTreeSet::new();
     let mut ids = list.iter().filter_map(|item| match &item.proposal {
         Proposal::PreSharedKey(id) => Some(id),
         _ => None,
     });
-    ensure(ids.all(|id| seen.insert(id)), Violation::PskTwice)
+    let differ = ids.all(|id| seen.insert(id) && (!off("V-12.2-10") || keys.insert(&id.psk)));
+    ensure(differ, Violation::PskTwice)
 }
 
 /// V-12.2-11: at most one GroupContextExtensions.
@@ -244,7 +266,7 @@ fn ensure_reinit_is_alone(list: &[Resolved]) -> Result<(), Violation> {
     ensure(alone, Violation::ReInitNotAlone)
 }
 
-/// V-12.2-14 and V-12.1.6-01: ExternalInit belongs to external Commits.
+/// V-12.2-14: ExternalInit belongs to external Commits.
 fn ensure_no_external_init(list: &[Resolved]) -> Result<(), Violation> {
     let none = count(list, ProposalType::EXTERNAL_INIT) == 0;
     ensure(none, Violation::ExternalInitInMemberCommit)
@@ -265,14 +287,15 @@ pub(crate) fn path_required(list: &[Resolved], context: &DecodeContext) -> bool 
         }
         _ => false,
     };
-    list.is_empty() || !list.iter().all(does_without)
+    list.is_empty() || !list.iter().all(|item| does_without(item) && !off("V-12.4-05"))
 }
 
-/// V-12.4.2-06: the path is there where it is needed.
+/// V-12.4.2-06 and V-12.4-04: the path is there where it is needed.
 pub(crate) fn ensure_path(
     list: &[Resolved],
     has_path: bool,
     context: &DecodeContext,
 ) -> Result<(), Violation> {
-    ensure(has_path || !path_required(list, context), Violation::PathMissing)
+    let there = has_path || !path_required(list, context);
+    ensure(there || off("V-12.4.2-06"), Violation::PathMissing)
 }

@@ -14,13 +14,13 @@ pub struct PreSharedKeyId {
 
 impl PreSharedKeyId {
     /// A use of a key, with a fresh nonce of `length` bytes: Nh of the group that it enters
-    /// (V-8.4-02).
+    /// (V-8.4-02 and V-12.1.4-03).
     pub(crate) fn fresh<E: From<RngError>>(
         psk: Psk,
         length: usize,
         rng: &mut dyn Rng,
     ) -> Result<Self, E> {
-        let nonce = match off("V-8.4-02") {
+        let nonce = match off("V-8.4-02") || off("V-12.1.4-03") {
             true => Secret::zero(length),
             false => Secret::random(rng, length)?,
         };
