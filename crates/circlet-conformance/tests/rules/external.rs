@@ -290,6 +290,7 @@ fn v_12_4_3_2_08_policy() {
         set(&mut policy);
         let mut group = TestGroup::builder(SUITE).size(3).policy(policy).build().unwrap();
         let mut joiner = group.newcomer("m2").unwrap();
+        joiner.settings.policy = Policy::default();
         let info = group.insider(1).unwrap().group_info().external_pub().build().unwrap();
         let staged = join(&mut joiner, info, replaces).unwrap();
         for i in [0, 1] {

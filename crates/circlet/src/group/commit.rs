@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use crate::codec::Encode;
 use crate::crypto::{Rng, Secret, Suite};
 use crate::error::{Error, Misuse, Refused, Unready};
@@ -290,6 +292,10 @@ impl GroupState {
             let mut failures = 64;
             self.fit(&mut kept, waiting, by_value, (now, psks), &mut failures)?;
         }
+        // In the order in which they came.
+        let places = waiting.iter().enumerate().map(|(place, item)| (&item.reference, place));
+        let places: BTreeMap<_, _> = places.collect();
+        kept.sort_by_key(|item| places.get(&item.reference).copied());
         Ok(kept)
     }
 

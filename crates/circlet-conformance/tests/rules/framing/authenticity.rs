@@ -9,7 +9,7 @@ use circlet::testing::{Heard, Outsider, TestGroup, external_senders};
 use circlet::tree::{Extensions, LeafIndex};
 
 use super::{is_heard, remove};
-use crate::support::{SUITE, assert_violation};
+use crate::support::{SUITE, assert_violation, open_policy};
 
 #[track_caller]
 fn refuses(group: &mut TestGroup, message: impl AsRef<[u8]>, violation: Violation) {
@@ -48,7 +48,7 @@ fn a_member_that_signs_another_context() -> Result<(), Error> {
 
 /// A group of three with an external sender, which has the place 0.
 fn with_sender() -> Result<(TestGroup, Outsider), Error> {
-    let builder = TestGroup::builder(SUITE).size(3);
+    let builder = TestGroup::builder(SUITE).size(3).policy(open_policy());
     let server = Outsider::new(&builder.settings()?.suite, "server", 7)?;
     let extensions = Extensions::from_iter([external_senders(&[server.entry()])?]);
     Ok((builder.extensions(extensions).build()?, server))
@@ -175,7 +175,7 @@ fn an_external_commit_with_another_signature() -> Result<(), Error> {
 /// V-6.1-06: a new member proposes something other than its own Add, or signs with another key.
 #[test]
 fn a_new_member_that_proposes_something_else() -> Result<(), Error> {
-    let mut group = TestGroup::new(SUITE, 3)?;
+    let mut group = TestGroup::builder(SUITE).size(3).policy(open_policy()).build()?;
     let context = group.members[0].state().context().clone();
     let mut newcomer = group.newcomer("new")?;
     let mut own = Outsider::new(newcomer.suite(), "new", 8)?;

@@ -19,7 +19,7 @@ use circlet::tree::{Extension, ExtensionType, Extensions, LeafIndex};
 use circlet::{Error, Refused};
 
 use super::{Edit, open_to_anybody, plain, refused_everywhere};
-use crate::support::{SUITE, assert_violation};
+use crate::support::{SUITE, assert_violation, open_policy};
 
 /// A question that an Authentication Service was asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +62,7 @@ impl CredentialValidator for Service {
 
 /// A group of three in which member 0 has a Service.
 fn served() -> Result<(TestGroup, Service), Error> {
-    let mut group = open_to_anybody(plain())?;
+    let mut group = open_to_anybody(plain().policy(open_policy()))?;
     let service = Service::default();
     group.members[0].validator = Arc::new(service.clone());
     Ok((group, service))
