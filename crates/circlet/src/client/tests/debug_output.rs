@@ -288,7 +288,7 @@ fn the_outside(shown: &mut Shown, alice: &Device, record: &Record) {
     let erin = Device::new("erin", alice.suite, record);
     let group = alice.group();
     let request = erin.client.propose_own_add(group.id(), group.epoch().unwrap()).unwrap();
-    shown.show(&group.receive(&request).unwrap());
+    shown.fail(group.receive(&request));
     let info = group.group_info(GroupInfoOptions::default()).unwrap();
     let builder = erin.client.external_join(&info);
     shown.show(&builder);
