@@ -216,18 +216,12 @@ fn ensure_references_differ(list: &[Resolved]) -> Result<(), Violation> {
 
 /// V-12.2-03 and V-12.2-04: the committer neither updates nor removes itself.
 fn ensure_committer_stays(list: &[Resolved], committer: LeafIndex) -> Result<(), Violation> {
-    for item in list {
-        match &item.proposal {
-            Proposal::Update(_) if item.sender == Sender::Member(committer) => {
-                return Err(Violation::CommitterUpdates);
-            }
-            Proposal::Remove(removed) if *removed == committer => {
-                return Err(Violation::CommitterRemoved);
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    let own = Sender::Member(committer);
+    let updates =
+        list.iter().any(|item| matches!(item.proposal, Proposal::Update(_)) && item.sender == own);
+    ensure(!updates, Violation::CommitterUpdates)?;
+    let removes = |item: &Resolved| matches!(item.proposal, Proposal::Remove(removed) if removed == committer);
+    ensure(!list.iter().any(removes), Violation::CommitterRemoved)
 }
 
 /// V-12.2-05: at most one Update or Remove of each leaf.
