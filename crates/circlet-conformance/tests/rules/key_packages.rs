@@ -134,7 +134,7 @@ fn own_key_packages_have_grease_and_list_it() -> Result<(), Error> {
     Ok(())
 }
 
-/// V-10.1-03: signed with another key than its leaf's.
+/// V-10.1-03, V-12.1.1-01: signed with another key than its leaf's.
 #[test]
 fn another_signer() -> Result<(), Error> {
     let other = TestGroup::new(SUITE, 1)?.members[0].signer.clone();

@@ -137,7 +137,7 @@ fn a_path_merges_those_whom_its_commit_adds() -> Result<(), Error> {
     Ok(())
 }
 
-/// V-7.5-05: the leaf's parent hash is another than the path gives: changed, cut, missing, or that
+/// V-7.5-05, V-7.9-05: the leaf's parent hash is another than the path gives: changed, cut, missing, or that
 /// of a node of the path.
 #[test]
 fn a_wrong_parent_hash() -> Result<(), Error> {

@@ -147,7 +147,8 @@ impl GroupState {
         self.commit_composed(request, Composed { list, applied, psks }, judge, signers, rng)
     }
 
-    /// The Commit of a list that was checked and applied. V-14.0-05: its key is spent, whatever
+    /// The Commit of a list that was checked and applied. V-12.4.1-05: who reads it knows the old
+    /// key only, and who is welcomed the new one. V-14.0-05: its key is spent, whatever
     /// becomes of it.
     pub(super) fn commit_composed(
         &self,

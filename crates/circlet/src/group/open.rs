@@ -180,7 +180,7 @@ impl GroupState {
         Ok(Authenticated::Other(Box::new(verified), 0))
     }
 
-    /// V-6.2-01, V-6.2-02 and V-6.2-03: the sender knows a secret of the epoch, not a member's
+    /// V-6.2-01, V-6.2-02, V-6.2-03 and V-12.4.2-02: the sender knows a secret of the epoch, not a member's
     /// signature key alone.
     fn verify_membership(&self, message: &PublicMessage) -> Result<(), Error> {
         let PublicMessage { content, auth, membership_tag } = message;
@@ -189,7 +189,10 @@ impl GroupState {
         let key = &self.epoch.secrets.membership_key;
         match self.settings.suite.verify_mac(key, &[&tbm], tag) {
             Err(error) if error != CryptoError::InvalidMac => Err(error.into()),
-            verified => Ok(ensure_rows(["V-6.2-03"], verified.is_ok(), Violation::MembershipTag)?),
+            verified => {
+                let rows = ["V-6.2-03", "V-12.4.2-02"];
+                Ok(ensure_rows(rows, verified.is_ok(), Violation::MembershipTag)?)
+            }
         }
     }
 
