@@ -320,6 +320,8 @@ fn the_outside(shown: &mut Shown, alice: &Device, record: &Record) {
     let custom = Proposal::Custom { proposal_type: crate::tree::ProposalType(0xf001), body };
     shown.show(&AppliedProposal::new(crate::client::Proposer::NewMember, custom));
     shown.show(&crate::client::Proposer::NewMember);
+    let usage = ResumptionPskUsage::Branch;
+    shown.show(&crate::client::Continuation { usage, group_id: group_id(), epoch: 7 });
 }
 
 /// What is a part of other values, and printed there under the names of its variants alone.
