@@ -43,8 +43,13 @@ impl GroupState {
     /// V-12.3-01: applies a list that [`check_list`](crate::rules::proposals::check_list) has passed,
     /// in the order of section 12.3: extensions, Updates, Removes, Adds. V-12.1.4-04 and V-8.4-01:
     /// pre-shared keys in the order of the list.
-    pub(super) fn apply_list(&self, list: &[Resolved], now: Option<u64>) -> Result<Applied, Error> {
-        let mut applied = self.apply_extensions(list)?;
+    pub(super) fn apply_list(
+        &self,
+        tree: &RatchetTree,
+        list: &[Resolved],
+        now: Option<u64>,
+    ) -> Result<Applied, Error> {
+        let mut applied = self.apply_extensions(tree, list)?;
         for item in list {
             if let (Proposal::Update(leaf), Sender::Member(sender)) = (&item.proposal, item.sender)
             {
@@ -92,7 +97,7 @@ impl GroupState {
     /// V-12.1.7-02: new extensions take the place of all old ones. V-12.3-02: what else is in the
     /// list is held against the new ones. V-12.1.7-04: the application judges external senders.
     /// V-12.1.8-05: their list is read strictly; the same one may be there twice.
-    fn apply_extensions(&self, list: &[Resolved]) -> Result<Applied, Error> {
+    fn apply_extensions(&self, tree: &RatchetTree, list: &[Resolved]) -> Result<Applied, Error> {
         let mut extensions = self.epoch.context.extensions.clone();
         let mut extensions_changed = false;
         let mut reinit = None;
@@ -127,7 +132,7 @@ impl GroupState {
             false => &extensions,
         };
         Ok(Applied {
-            tree: self.epoch.tree.clone(),
+            tree: tree.clone(),
             required: judged.required_capabilities(&self.settings.context)?,
             extensions,
             extensions_changed,

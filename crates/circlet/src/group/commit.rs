@@ -12,6 +12,7 @@ use crate::mutation::{any_off, off};
 use crate::rules::leaf::{check_leaf, ensure_lifetime};
 use crate::rules::proposals::{Resolved, check_list, path_required};
 use crate::schedule::PreSharedKeyId;
+use crate::tree::{LeafNode, LeafNodeContent, RatchetTree};
 
 use super::apply::{Applied, replacing};
 use super::info::sign_group_info;
@@ -28,6 +29,15 @@ pub(super) struct Composed {
     pub(super) list: Vec<Resolved>,
     pub(super) applied: Applied,
     pub(super) psks: PskSecrets,
+}
+
+/// What a list is tried on before a Commit is made of it.
+#[derive(Clone, Copy)]
+pub(super) struct Trial<'a> {
+    /// The present tree, with what changes in the committer's leaf: that is judged as it will be.
+    pub(super) tree: &'a RatchetTree,
+    pub(super) now: Option<u64>,
+    pub(super) psks: &'a dyn PskSource,
 }
 
 /// What a Commit shall do.
@@ -142,8 +152,10 @@ impl GroupState {
         rng: &mut dyn Rng,
     ) -> Result<(StagedCommit, Step), Error> {
         self.ensure_active()?;
-        let list = self.compose(&request, judge)?;
-        let (applied, psks) = self.try_list(&list, judge.now, judge.psks)?;
+        let tree = self.tree_with(&request.leaf, signers)?;
+        let trial = Trial { tree: &tree, now: judge.now, psks: judge.psks };
+        let list = self.compose(&request, trial)?;
+        let (applied, psks) = self.try_list(&list, trial)?;
         self.commit_composed(request, Composed { list, applied, psks }, judge, signers, rng)
     }
 
@@ -254,8 +266,22 @@ impl GroupState {
             && staged.parent_transcript_hash == self.epoch.interim_transcript_hash.as_bytes()
     }
 
+    /// The present tree with a change of the own leaf, whose keys and source the path brings.
+    fn tree_with(&self, change: &LeafChange, signers: Signers<'_>) -> Result<RatchetTree, Error> {
+        let mut tree = self.epoch.tree.clone();
+        if *change == LeafChange::default() && signers.next.is_none() {
+            return Ok(tree);
+        }
+        let old = tree.leaf(self.own_leaf).ok_or(Error::Internal)?;
+        let (content, signer) = (change.apply(old), signers.of_leaf());
+        let content = LeafNodeContent { signature_key: signer.public_key().clone(), ..content };
+        let leaf = LeafNode::sign(content, self.position(self.own_leaf), signer)?;
+        tree.set_leaf(self.own_leaf, leaf)?;
+        Ok(tree)
+    }
+
     /// The list of a Commit: what waits, then what is given by value.
-    fn compose(&self, request: &CommitRequest, judge: &Judge<'_>) -> Result<Vec<Resolved>, Error> {
+    fn compose(&self, request: &CommitRequest, trial: Trial<'_>) -> Result<Vec<Resolved>, Error> {
         let by_value = request.by_value.iter().map(|proposal| Resolved {
             sender: Sender::Member(self.own_leaf),
             proposal: proposal.clone(),
@@ -263,7 +289,7 @@ impl GroupState {
         });
         let by_value: Vec<Resolved> = by_value.collect();
         let mut list = match request.by_reference {
-            true => self.fitting(&request.by_value, &by_value, judge.now, judge.psks)?,
+            true => self.fitting(&request.by_value, &by_value, trial)?,
             false => Vec::new(),
         };
         list.extend(by_value);
@@ -279,11 +305,10 @@ impl GroupState {
         &self,
         proposals: &[Proposal],
         by_value: &[Resolved],
-        now: Option<u64>,
-        psks: &dyn PskSource,
+        trial: Trial<'_>,
     ) -> Result<Vec<Resolved>, Error> {
         let tree = &self.epoch.tree;
-        let waiting = self.proposals.select(self.own_leaf, proposals, tree, now);
+        let waiting = self.proposals.select(self.own_leaf, proposals, tree, trial.now);
         let mut kept = Vec::new();
         if off("V-12.4-02") {
             return Ok(kept);
@@ -291,7 +316,7 @@ impl GroupState {
         for class in [Class::Removes, Class::OfMembers, Class::OfOutsiders] {
             let waiting = waiting.iter().filter(|item| Class::of(item) == class).cloned().collect();
             let mut failures = 64;
-            self.fit(&mut kept, waiting, by_value, (now, psks), &mut failures)?;
+            self.fit(&mut kept, waiting, by_value, trial, &mut failures)?;
         }
         // In the order in which they came.
         let places = waiting.iter().enumerate().map(|(place, item)| (&item.reference, place));
@@ -305,19 +330,19 @@ impl GroupState {
         kept: &mut Vec<Resolved>,
         mut waiting: Vec<Resolved>,
         by_value: &[Resolved],
-        (now, psks): (Option<u64>, &dyn PskSource),
+        trial: Trial<'_>,
         failures: &mut usize,
     ) -> Result<(), Error> {
         if waiting.is_empty() || *failures == 0 {
             return Ok(());
         }
         let list: Vec<Resolved> = kept.iter().chain(&waiting).chain(by_value).cloned().collect();
-        match self.try_list(&list, now, psks) {
+        match self.try_list(&list, trial) {
             Ok(_) => {
                 kept.append(&mut waiting);
                 return Ok(());
             }
-            Err(Error::Unready(Unready::UnknownPsk(id))) if !psks.is_missing(&id) => {
+            Err(Error::Unready(Unready::UnknownPsk(id))) if !trial.psks.is_missing(&id) => {
                 return Err(Unready::UnknownPsk(id).into());
             }
             Err(Error::Violation(_) | Error::Refused(_) | Error::Unready(_)) => {}
@@ -326,8 +351,8 @@ impl GroupState {
         *failures -= 1;
         if waiting.len() > 1 {
             let second = waiting.split_off(waiting.len() / 2);
-            self.fit(kept, waiting, by_value, (now, psks), failures)?;
-            self.fit(kept, second, by_value, (now, psks), failures)?;
+            self.fit(kept, waiting, by_value, trial, failures)?;
+            self.fit(kept, second, by_value, trial, failures)?;
         }
         Ok(())
     }
@@ -337,23 +362,21 @@ impl GroupState {
     fn try_list(
         &self,
         list: &[Resolved],
-        now: Option<u64>,
-        psks: &dyn PskSource,
+        trial: Trial<'_>,
     ) -> Result<(Applied, PskSecrets), Error> {
         if !off("V-12.4.1-01") {
             check_list(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
         }
-        self.try_checked(list, now, psks)
+        self.try_checked(list, trial)
     }
 
     /// The same of a list that was checked.
     pub(super) fn try_checked(
         &self,
         list: &[Resolved],
-        now: Option<u64>,
-        psks: &dyn PskSource,
+        Trial { tree, now, psks }: Trial<'_>,
     ) -> Result<(Applied, PskSecrets), Error> {
-        let applied = self.apply_list(list, now)?;
+        let applied = self.apply_list(tree, list, now)?;
         self.ensure_psk_limit(&applied.psks)?;
         // V-7.3-07: who sends an Add answers for its lifetime, also where another proposed it.
         if let Some(now) = now {

@@ -155,7 +155,7 @@ impl GroupState {
         }
         self.tolerate_omitted(list)?;
         ensure_path(list, commit.path.is_some(), &self.settings.context)?;
-        let mut applied = self.apply_list(list, now)?;
+        let mut applied = self.apply_list(&self.epoch.tree, list, now)?;
         let Some(path) = &commit.path else { return Ok(applied) };
         let old = self.epoch.tree.leaf(committer).ok_or(Violation::UnknownSender)?;
         let requirements = applied.requirements(&self.settings);

@@ -9,6 +9,7 @@ use crate::message::{
 use crate::mutation::off;
 use crate::schedule::{MessageKey, RatchetError, RatchetKind, SkippedStep};
 
+use super::commit::Trial;
 use super::step::{Change, RatchetUse};
 use super::{GroupState, Member, PskSource, Step};
 
@@ -103,7 +104,8 @@ impl GroupState {
         if let Some(found) = self.proposals.committable().get() {
             return Ok(*found);
         }
-        let waits = !self.fitting(&[], &[], None, &AnyPsk)?.is_empty();
+        let trial = Trial { tree: &self.epoch.tree, now: None, psks: &AnyPsk };
+        let waits = !self.fitting(&[], &[], trial)?.is_empty();
         Ok(*self.proposals.committable().get_or_init(|| waits))
     }
 

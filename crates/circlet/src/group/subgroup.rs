@@ -14,7 +14,7 @@ use crate::rules::subgroup::{
 use crate::schedule::{PreSharedKeyId, Psk, ResumptionPskUsage};
 use crate::tree::{Extensions, LeafIndex, MLS10, RatchetTree};
 
-use super::commit::{Composed, StagedCommit};
+use super::commit::{Composed, StagedCommit, Trial};
 use super::{CommitRequest, GroupState, JoinKeys, Judge, PskSource, Settings, Signers, Status};
 
 /// A group as it was in one of its epochs: what it takes to create or to join a group that
@@ -176,7 +176,8 @@ impl OldGroup {
         let alone = GroupState::create(settings.clone(), group_id, extensions, keys, rng)?;
         let psk = self.psk_id(usage, settings.suite.secret_length(), rng)?;
         let list = first_list(&alone, key_packages, psk)?;
-        let (applied, psks) = alone.try_checked(&list, judge.now, self)?;
+        let trial = Trial { tree: &alone.epoch.tree, now: judge.now, psks: self };
+        let (applied, psks) = alone.try_checked(&list, trial)?;
         let request = CommitRequest { force_path, tree_in_welcome, ..CommitRequest::default() };
         let composed = Composed { list, applied, psks };
         let (staged, _) =

@@ -8,7 +8,9 @@ use crate::message::{GroupInfo, Sender};
 use crate::rules::Violation;
 use crate::rules::proposals::Resolved;
 use crate::schedule::{PreSharedKeyId, Psk};
-use crate::tree::{Extension, ExtensionType, ExternalSender, ProposalType};
+use crate::tree::{
+    Capabilities, Extension, ExtensionType, ExternalSender, ProposalType, RequiredCapabilities,
+};
 
 const SUITE: CipherSuite = CipherSuite::X25519_AES128GCM_SHA256_ED25519;
 
@@ -581,4 +583,41 @@ fn capabilities_change_alone() {
     let leaf = LeafChange { capabilities: Some(capabilities), ..LeafChange::default() };
     let commit = members[0].commit(CommitRequest { leaf, ..CommitRequest::default() }).unwrap();
     deliver(&mut members, 0, &commit);
+}
+
+/// What the committer's new leaf supports may be required in the same Commit: both sides judge the
+/// tree with the path in it. And what it no longer supports keeps a waiting proposal out.
+#[test]
+fn a_capability_is_announced_and_required_at_once() {
+    let new = ExtensionType(0xf0f1);
+    let mut members = group(SUITE, 2);
+    let mut capabilities = LeafTemplate::capabilities(&members[0].settings);
+    let before = capabilities.clone();
+    capabilities.extensions.push(new);
+    let change = |capabilities: &Capabilities| CommitRequest {
+        leaf: LeafChange { capabilities: Some(capabilities.clone()), ..LeafChange::default() },
+        ..CommitRequest::default()
+    };
+    let commit = members[1].commit(change(&capabilities)).unwrap();
+    deliver(&mut members, 1, &commit);
+
+    let required = RequiredCapabilities { extension_types: vec![new], ..Default::default() };
+    let required = Extensions::from_iter([required.to_extension().unwrap()]);
+    let by_value = vec![Proposal::GroupContextExtensions(required.clone())];
+    let alone = CommitRequest { by_value: by_value.clone(), ..CommitRequest::default() };
+    let error = members[0].commit(alone).unwrap_err();
+    assert!(matches!(error, Error::Violation(Violation::GroupContextRequirements)), "{error:?}");
+    let commit = members[0].commit(CommitRequest { by_value, ..change(&capabilities) }).unwrap();
+    deliver(&mut members, 0, &commit);
+
+    // The requirement goes, then somebody proposes it anew while the committer gives it up.
+    let none = Proposal::GroupContextExtensions(Extensions::new());
+    let commit = members[0].commit_by_value(vec![none]);
+    deliver(&mut members, 0, &commit);
+    let again = Proposal::GroupContextExtensions(required);
+    let again = members[1].propose(again, &Framing::default());
+    members[0].receive(&again).unwrap();
+    let commit = members[0].commit(change(&before)).unwrap();
+    deliver(&mut members, 0, &commit);
+    assert!(members[1].state().context().extensions.is_empty());
 }

@@ -7,7 +7,7 @@ mod resumption;
 use super::*;
 use crate::crypto::HpkeKeyPair;
 use crate::error::{Misuse, Unready};
-use crate::group::commit::Composed;
+use crate::group::commit::{Composed, Trial};
 use crate::group::review::find_psks;
 use crate::identity::{CredentialCheck, CredentialRejected, CredentialValidator};
 use crate::message::{Content, GroupSecrets, KeyPackage, ReInit, Sender};
@@ -179,7 +179,9 @@ impl Forgery<'_> {
         let proposals = key_packages.into_iter().map(Proposal::Add).chain(psks);
         let by_value = |proposal| Resolved { sender, proposal, reference: None };
         let list: Vec<Resolved> = proposals.map(by_value).collect();
-        let (applied, psks) = state.try_checked(&list, judge.now, judge.psks).unwrap();
+        let (applied, psks) = state
+            .try_checked(&list, Trial { tree: &state.epoch.tree, now: judge.now, psks: judge.psks })
+            .unwrap();
         let composed = Composed { list, applied, psks };
         let request = CommitRequest::default();
         let (staged, _) =

@@ -142,7 +142,9 @@ fn reinit_and_branch_are_no_usages_for_a_proposal() {
 
         let sender = Sender::Member(state.own_leaf());
         let list = vec![Resolved { sender, proposal, reference: None }];
-        let (applied, psks) = state.try_checked(&list, None, &NoPsks).unwrap();
+        let (applied, psks) = state
+            .try_checked(&list, Trial { tree: &state.epoch.tree, now: None, psks: &NoPsks })
+            .unwrap();
         let composed = Composed { list, applied, psks };
         let (staged, _) =
             state.commit_composed(request, composed, &judge, Signers::of(signer), rng).unwrap();
