@@ -10,7 +10,8 @@ use super::Group;
 use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
 use super::plan::{self, Staged};
 
-/// Collects what a Commit does. Beside that, it takes all proposals that wait.
+/// Collects what a Commit does. Beside that, it takes all proposals that wait, a ReInit if nothing
+/// else does: that closes the group.
 ///
 /// ```
 /// # use circlet::Client;
@@ -109,9 +110,15 @@ impl<'a> CommitBuilder<'a> {
         self
     }
 
-    /// Leaves the proposals that wait where they are.
+    /// Takes none of the proposals that wait: with the epoch that this Commit ends, they are gone.
     pub fn without_waiting_proposals(mut self) -> Self {
         self.request.by_reference = ByReference::Nothing;
+        self
+    }
+
+    /// Leaves a ReInit that waits alone: this Commit does not close the group.
+    pub fn without_reinit(mut self) -> Self {
+        self.request.by_reference = ByReference::FittingButReInit;
         self
     }
 
