@@ -393,7 +393,14 @@ pub(crate) fn ensure_group_info_extensions(extensions: &Extensions) -> Result<()
 /// The default extension types that may stand in each place (section 17.3).
 const LEAF: &[ExtensionType] = &[ExtensionType::APPLICATION_ID];
 const KEY_PACKAGE: &[ExtensionType] = &[];
-const GROUP_INFO: &[ExtensionType] = &[ExtensionType::RATCHET_TREE, ExtensionType::EXTERNAL_PUB];
+/// Those of a GroupContext are repeated in its GroupInfo by some implementations; what counts is the
+/// GroupContext.
+const GROUP_INFO: &[ExtensionType] = &[
+    ExtensionType::RATCHET_TREE,
+    ExtensionType::EXTERNAL_PUB,
+    ExtensionType::REQUIRED_CAPABILITIES,
+    ExtensionType::EXTERNAL_SENDERS,
+];
 const GROUP_CONTEXT: &[ExtensionType] =
     &[ExtensionType::REQUIRED_CAPABILITIES, ExtensionType::EXTERNAL_SENDERS];
 
