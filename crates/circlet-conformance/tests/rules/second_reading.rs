@@ -294,8 +294,8 @@ fn v_12_1_1_03_who_is_added_is_unmerged() -> Result<(), Error> {
     let tree = group.members[0].state().tree();
     let unmerged: Vec<(u32, &[LeafIndex])> =
         tree.parents().map(|(node, parent)| (node.0, &*parent.unmerged_leaves)).collect();
-    let new = [LeafIndex(7)];
-    assert_eq!(unmerged, [(7, new.as_slice()), (11, new.as_slice())]);
+    let new: &[LeafIndex] = &[LeafIndex(7)];
+    assert_eq!(unmerged, [(7, new), (3, &[]), (1, &[]), (11, new)]);
     Ok(())
 }
 
