@@ -129,7 +129,7 @@ fn v_7_5_03_what_is_not_in_the_filtered_path_becomes_blank() -> Result<(), Error
     assert!(tree.parent(NodeIndex(1)).is_some());
     let suite = group.members[0].suite();
     let key = HpkePublicKey::new(&[7; 32]);
-    tree.set_path(suite, LeafIndex(0), &[key.clone()]).unwrap();
+    tree.set_path(suite, LeafIndex(0), std::slice::from_ref(&key)).unwrap();
     assert_eq!(tree.parent(NodeIndex(1)), None);
     let root =
         ParentNode { encryption_key: key, parent_hash: Vec::new(), unmerged_leaves: Vec::new() };
