@@ -94,12 +94,15 @@ impl GroupState {
         Ok(())
     }
 
-    /// V-12.1.7-02: new extensions take the place of all old ones. V-12.3-02: what else is in the
-    /// list is held against the new ones. V-12.1.7-04: the application judges external senders, of
-    /// a proposal by reference when it was received.
-    /// V-12.1.8-05: their list is read strictly; the same one may be there twice.
+    /// V-8.1-04: the group's extensions stay, but for a GroupContextExtensions. V-12.1.7-02: new
+    /// extensions take the place of all old ones. V-12.3-02: what else is in the list is held
+    /// against the new ones. V-12.1.7-04: the application judges external senders, of a proposal by
+    /// reference when it was received.
     fn apply_extensions(&self, tree: &RatchetTree, list: &[Resolved]) -> Result<Applied, Error> {
-        let mut extensions = self.epoch.context.extensions.clone();
+        let mut extensions = match off("V-8.1-04") {
+            true => Extensions::new(),
+            false => self.epoch.context.extensions.clone(),
+        };
         let mut extensions_changed = false;
         let mut reinit = None;
         let mut items = Vec::new();
@@ -108,10 +111,7 @@ impl GroupState {
                 Proposal::GroupContextExtensions(new) => {
                     ensure_group_context_extensions(new)?;
                     self.settings.ensure_extension_count(new)?;
-                    match new.external_senders(&self.settings.context) {
-                        Err(_) if off("V-12.1.8-05") => {}
-                        senders => drop(senders?),
-                    }
+                    self.settings.check_external_senders(new)?;
                     if item.reference.is_none() && !off("V-12.1.7-04") {
                         items.extend(items_of_senders(new, &self.settings));
                     }

@@ -442,6 +442,7 @@ impl GroupState {
     }
 
     /// Encrypts the path, signs the Commit under the old context and derives the next epoch.
+    /// V-12.4.1-02: path secrets are bound to the provisional context.
     #[expect(clippy::too_many_arguments, reason = "one step of `commit`, with all that it has")]
     fn sign_commit(
         &self,
@@ -458,7 +459,10 @@ impl GroupState {
             None => None,
             Some(path) => {
                 let (tree, extensions) = (&applied.tree, &applied.extensions);
-                let context = self.parent().provisional_context(suite, tree, extensions)?;
+                let context = match off("V-12.4.1-02") {
+                    true => self.epoch.context.clone(),
+                    false => self.parent().provisional_context(suite, tree, extensions)?,
+                };
                 let (added, context) = (added_nodes(applied), context.to_bytes()?);
                 Some(Box::new(path.encrypt(suite, &applied.tree, &added, &context, rng)?))
             }

@@ -11,6 +11,7 @@ use crate::schedule::{EpochSecret, SecretTree, SkippedKeys, interim_transcript_h
 use crate::tree::{Extensions, LeafIndex, RatchetTree};
 
 use super::apply::items_of_senders;
+use super::key_epochs::KeyEpochs;
 use super::past::FormerMembers;
 use super::pending::ProposalCache;
 use super::{EpochState, GroupState, JoinKeys, Settings, Status};
@@ -40,7 +41,7 @@ impl GroupState {
         }
         ensure_group_context_extensions(&extensions)?;
         settings.ensure_extension_count(&extensions)?;
-        extensions.external_senders(&settings.context)?;
+        settings.check_external_senders(&extensions)?;
         let required = extensions.required_capabilities(&settings.context)?;
         let requirements =
             Requirements { suite, extensions: &extensions, required: required.as_ref() };
@@ -88,6 +89,7 @@ impl GroupState {
 
     /// The first value of a group.
     pub(crate) fn begin(settings: Settings, own_leaf: LeafIndex, epoch: EpochState) -> Self {
+        let key_epochs = KeyEpochs::new(epoch.context.epoch);
         Self {
             settings,
             own_leaf,
@@ -95,6 +97,7 @@ impl GroupState {
             proposals: ProposalCache::default(),
             past: VecDeque::new(),
             former: FormerMembers::default(),
+            key_epochs,
             skipped: SkippedKeys::new(),
             status: Status::Active,
             reinit: None,

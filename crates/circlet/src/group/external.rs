@@ -374,7 +374,7 @@ impl Outsider {
                 ensure_group_context_extensions(extensions)?;
                 self.settings.ensure_extension_count(extensions)?;
                 extensions.required_capabilities(context)?;
-                extensions.external_senders(context)?;
+                self.settings.check_external_senders(extensions)?;
             }
             _ => {}
         }

@@ -197,8 +197,10 @@ impl GroupState {
     }
 
     /// V-6.3-03: whoever carries messages may bring one's own. The key of an encrypted one is gone.
+    /// V-12.4.2-18: one's own Commit takes effect where it waits, and in no other way: of one that
+    /// does not wait, the secrets that its path would give are not known.
     fn is_own(&self, sender: LeafIndex) -> bool {
-        sender == self.own_leaf && !off("V-6.3-03")
+        sender == self.own_leaf && !any_off(&["V-6.3-03", "V-12.4.2-18"])
     }
 
     /// Section 6.3. Nothing is used up: the ratchet's step is for when all is well.

@@ -78,6 +78,9 @@ impl GroupState {
         ensure_keys_are_new(suite, &applied.tree, None, path)?;
         ensure_path_leaf_source(&path.leaf_node)?;
         // V-12.4.2-07: after its old leaf is removed, the joiner gets the leftmost blank one.
+        if off("V-12.4.2-07") {
+            applied.tree = self.epoch.tree.clone();
+        }
         let limit = self.settings.limits().leaves;
         let joiner = applied.tree.add(path.leaf_node.clone(), limit)?;
         let requirements = applied.requirements(&self.settings);

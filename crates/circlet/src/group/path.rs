@@ -51,7 +51,10 @@ impl NewPath {
     ) -> Result<Self, Error> {
         let leaf_index = position.leaf_index;
         let leaf_keys = suite.generate_key_pair(rng)?;
-        let mut path_secret = Secret::random(rng, suite.secret_length())?;
+        let mut path_secret = match off("V-7.4-01") {
+            true => Secret::zero(suite.secret_length()),
+            false => Secret::random(rng, suite.secret_length())?,
+        };
         let mut nodes = Vec::new();
         for place in tree.filtered_direct_path(leaf_index) {
             let keys = node_keys(suite, &path_secret)?;

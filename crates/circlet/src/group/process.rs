@@ -260,7 +260,7 @@ impl GroupState {
         Ok((outcome, self.step(opened.ratchet, Change::Epoch(Box::new(next)))))
     }
 
-    /// The private keys of the next epoch, and the commit secret: V-12.4.2-12, the path is decrypted
+    /// The private keys of the next epoch, and the commit secret: V-12.4.2-12 and V-7.6-03, the path is decrypted
     /// under the provisional context and compared with the tree.
     fn read_commit_path(
         &self,
@@ -276,7 +276,7 @@ impl GroupState {
         let added = added_nodes(applied);
         let parent = self.parent();
         let context = parent.provisional_context(suite, &applied.tree, &applied.extensions)?;
-        let context = context.to_bytes()?;
+        let context = if off("V-7.6-03") { parent.context } else { &context }.to_bytes()?;
         let reader = PathReader {
             sender: committer,
             own_leaf: self.own_leaf,

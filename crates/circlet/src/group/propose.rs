@@ -241,9 +241,7 @@ impl GroupState {
                 crate::rules::leaf::ensure_group_context_extensions(new)?;
                 self.settings.ensure_extension_count(new)?;
                 new.required_capabilities(&self.settings.context)?;
-                if !off("V-12.1.8-05") {
-                    new.external_senders(&self.settings.context)?;
-                }
+                self.settings.check_external_senders(new)?;
             }
             _ => {}
         }

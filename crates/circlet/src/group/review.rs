@@ -2,7 +2,7 @@ use crate::crypto::{Secret, SignaturePublicKey};
 use crate::error::{Error, Unready};
 use crate::identity::{Credential, CredentialCheck, CredentialUse, CredentialValidator};
 use crate::message::GroupId;
-use crate::mutation::off;
+use crate::mutation::{any_off, off};
 use crate::rules::proposals::ensure_psk_count;
 use crate::schedule::{PreSharedKeyId, Psk};
 
@@ -128,11 +128,12 @@ pub(super) fn find_psks(
     ids.iter().map(find).collect()
 }
 
-/// V-8.4-05 and V-8.4-07: nothing stands in for a key that is missing.
+/// V-8.4-05, V-8.4-07, V-12.4.2-05 and V-12.4.3.1-05: nothing stands in for a key that is missing,
+/// neither in a Commit nor in a Welcome.
 fn unknown_psk(psk: &Psk) -> Option<Secret> {
     let row = match psk {
         Psk::Resumption { .. } => "V-8.4-05",
         Psk::External { .. } => "V-8.4-07",
     };
-    off(row).then(|| Secret::new(&[]))
+    any_off(&[row, "V-12.4.2-05", "V-12.4.3.1-05"]).then(|| Secret::new(&[]))
 }

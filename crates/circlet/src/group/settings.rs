@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use crate::codec::{DecodeContext, Limits};
 use crate::crypto::Suite;
-use crate::error::Refused;
+use crate::error::{Error, Refused};
 use crate::mutation::off;
+use crate::rules::{Violation, ensure};
 use crate::tree::{Extensions, LeafNode, LeafNodeSource};
 
 /// What a group is computed with: its cipher suite, the limits, the registered types and the
@@ -84,6 +85,20 @@ impl Settings {
     pub(super) fn ensure_extension_count(&self, extensions: &Extensions) -> Result<(), Refused> {
         let limit = self.limits().extensions;
         if extensions.len() <= limit { Ok(()) } else { Err(Refused::Extensions(limit)) }
+    }
+
+    /// V-12.1.8-05: a list of external senders is read strictly wherever it is set, and each has a
+    /// key of the group's suite; the same one may be there twice. Of a group that has a list
+    /// already, a joiner asks no more than that it can be read: a key that is none signs nothing.
+    pub(super) fn check_external_senders(&self, extensions: &Extensions) -> Result<(), Error> {
+        if off("V-12.1.8-05") {
+            return Ok(());
+        }
+        for sender in extensions.external_senders(&self.context)?.into_iter().flatten() {
+            let valid = self.suite.check_signature_key(&sender.signature_key).is_ok();
+            ensure(valid, Violation::InvalidSignatureKey)?;
+        }
+        Ok(())
     }
 
     /// V-6.3.1-07: nothing is sent that this client itself would refuse to read for its length.
