@@ -258,6 +258,10 @@ fn a_path_holds_together() -> Result<(), Error> {
     assert_violation(&group.members[0].refuses(key), Violation::PathPublicKey);
     let context = eve.commit().edit_path_context(|context| context.epoch -= 1).private()?;
     assert_violation(&group.members[0].refuses(context), Violation::PathDecryption);
+    // That of the epoch that the Commit ends.
+    let old = eve.context.clone();
+    let context = eve.commit().edit_path_context(|context| *context = old).private()?;
+    assert_violation(&group.members[0].refuses(context), Violation::PathDecryption);
     Ok(())
 }
 

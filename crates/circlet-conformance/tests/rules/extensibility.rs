@@ -263,7 +263,7 @@ fn join_with_extension(group: &mut TestGroup, kind: u16) -> Result<(), Error> {
     newcomer.join(welcome.build()?)
 }
 
-/// V-13.5-03: a value that means nothing has no place in what is agreed on, though all list it.
+/// V-13.5-03, V-12.1.7-05: a value that means nothing has no place in what is agreed on, though all list it.
 #[test]
 fn v_13_5_03_grease_in_what_is_agreed_on() {
     let mut group = group_with(&[0x0a0a, 0xf001]);

@@ -190,7 +190,7 @@ fn v_12_4_3_2_03_an_external_commit_by_reference() {
     joining.joins();
 }
 
-/// V-12.4.3.2-04: an external Commit is signed with the key of its path's leaf.
+/// V-12.4.3.2-04, V-6.1-05: an external Commit is signed with the key of its path's leaf.
 #[test]
 fn v_12_4_3_2_04_an_external_commit_signed_by_another() {
     let mut joining = Joining::new();

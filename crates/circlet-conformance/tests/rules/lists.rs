@@ -376,6 +376,29 @@ fn the_list_of_an_external_commit() -> Result<(), Error> {
     Ok(())
 }
 
+/// V-12.2-22: nor has it a proposal of a type that the application registered, though all members
+/// support that, and external senders may send it.
+#[test]
+fn a_registered_type_in_an_external_commit() -> Result<(), Error> {
+    for external in [false, true] {
+        let mut context = DecodeContext::default();
+        let rules = CustomProposal { path_required: false, external };
+        context.proposal_types.insert(0xf001, rules);
+        let mut group = TestGroup::builder(SUITE).size(3).context(context).build()?;
+        let mut dora = group.newcomer("dora")?;
+        let honest = join(&mut group, &mut dora, None, Vec::new())?.message().to_vec();
+        let custom = || Proposal::Custom { proposal_type: ProposalType(0xf001), body: Vec::new() };
+        let message =
+            again(&group, &dora, &honest, |commit| commit.proposals.push(by_value(custom())))?;
+        let expected = Violation::ExternalCommitProposal;
+        assert_violation(&group.members[1].refuses(&message), expected);
+        // A member may commit one.
+        let commit = group.insider(0)?.commit().proposals([custom()]).private()?;
+        assert!(matches!(group.members[1].receive(&commit)?, Heard::Commit(_)));
+    }
+    Ok(())
+}
+
 /// V-12.2-21: whoever comes back brings a new encryption key.
 #[test]
 fn whoever_comes_back_has_a_new_key() -> Result<(), Error> {

@@ -13,7 +13,7 @@ use circlet::tree::{
 
 use super::{
     CREDENTIAL, EXTENSION, Edit, PROPOSAL, demanding, plain, refused_everywhere, refused_in_add,
-    refused_in_path, refused_in_update, refused_on_join,
+    refused_in_external_commit, refused_in_path, refused_in_update, refused_on_join,
 };
 use crate::support::{SUITE, assert_violation};
 
@@ -93,7 +93,13 @@ fn an_extension_twice() -> Result<(), Error> {
         leaf.extensions = extensions_unchecked(vec![id.clone(), id]);
     };
     type Place = fn(TestGroupBuilder, Edit) -> Result<Error, Error>;
-    let places: [Place; 4] = [refused_in_add, refused_in_update, refused_in_path, refused_on_join];
+    let places: [Place; 5] = [
+        refused_in_add,
+        refused_in_update,
+        refused_in_path,
+        refused_in_external_commit,
+        refused_on_join,
+    ];
     for refused in places {
         let error = refused(plain(), edit)?;
         let duplicate = Error::Malformed(DecodeError::DuplicateExtension(1));
@@ -156,6 +162,8 @@ fn the_source_of_a_path() -> Result<(), Error> {
     ];
     for edit in edits {
         assert_violation(&refused_in_path(plain(), edit)?, Violation::PathLeafSource);
+        let external = refused_in_external_commit(plain(), edit)?;
+        assert_violation(&external, Violation::PathLeafSource);
     }
     Ok(())
 }
@@ -179,7 +187,8 @@ fn a_path_is_held_to_the_rules_of_an_update() -> Result<(), Error> {
     ];
     for (builder, edit, violation) in demands {
         assert_violation(&refused_in_update(builder.clone(), edit)?, violation);
-        assert_violation(&refused_in_path(builder, edit)?, violation);
+        assert_violation(&refused_in_path(builder.clone(), edit)?, violation);
+        assert_violation(&refused_in_external_commit(builder, edit)?, violation);
     }
     Ok(())
 }
