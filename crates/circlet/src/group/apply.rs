@@ -149,7 +149,7 @@ impl GroupState {
         leaf: &LeafNode,
         by_value: bool,
     ) -> Result<(), Error> {
-        let old = self.epoch.tree.leaf(sender).ok_or(Violation::ExternalUpdate)?;
+        let old = self.epoch.tree.leaf(sender).ok_or(Violation::UnknownSender)?;
         let requirements = applied.requirements(&self.settings);
         check_update(leaf, old, self.position(sender), requirements)?;
         if by_value {

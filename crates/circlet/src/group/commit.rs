@@ -10,7 +10,7 @@ use crate::message::{
 };
 use crate::mutation::{any_off, off};
 use crate::rules::leaf::{check_leaf, ensure_lifetime_to_send};
-use crate::rules::proposals::{Resolved, check_list, path_required};
+use crate::rules::proposals::{Resolved, check_list_to_send, path_required};
 use crate::schedule::PreSharedKeyId;
 
 use super::apply::{Applied, replacing};
@@ -332,17 +332,14 @@ impl GroupState {
         Ok(())
     }
 
-    /// Applies a list as a Commit of this member would, but for the path. V-12.4.1-01: not one that
-    /// receivers would refuse.
+    /// Applies a list as a Commit of this member would, but for the path.
     fn try_list(
         &self,
         list: &[Resolved],
         now: Option<u64>,
         psks: &dyn PskSource,
     ) -> Result<(Applied, PskSecrets), Error> {
-        if !off("V-12.4.1-01") {
-            check_list(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
-        }
+        check_list_to_send(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
         self.try_checked(list, now, psks)
     }
 

@@ -328,8 +328,8 @@ impl Outsider {
     /// whose key `signer` has.
     ///
     /// # Errors
-    /// [`Violation::ExternalProposalType`](crate::rules::Violation::ExternalProposalType) if external senders may not send it;
-    /// [`Error::Violation`] if a key package is not valid; the signer failed.
+    /// [`Error::Violation`] if external senders may not send it, or a key package is not valid; the
+    /// signer failed.
     pub fn propose(
         &self,
         index: u32,

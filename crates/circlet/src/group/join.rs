@@ -16,11 +16,11 @@ use crate::rules::tree::{check_parent_keys, check_tree};
 use crate::rules::welcome::{
     GroupInfoOf, continues, ensure_ancestors_known, ensure_group_info_signature,
     ensure_one_continues, ensure_path_secret_length, ensure_tree_hash, ensure_welcome_suite,
-    ensure_welcomed_by_another, find_entry, find_own_leaf, group_info_undecryptable,
+    ensure_welcomed_by_another, find_entry, find_own_leaf, find_tree, group_info_undecryptable,
     is_of_the_suite, joiner_secret, secrets_undecryptable, shared_path,
 };
 use crate::schedule::{JoinerSecret, PreSharedKeyId, Psk, ResumptionPskUsage, psk_secret};
-use crate::tree::{ExtensionType, LeafIndex, LeafNode, LeafPosition, NodeIndex, RatchetTree};
+use crate::tree::{LeafIndex, LeafNode, LeafPosition, NodeIndex, RatchetTree};
 
 use super::apply::{item_of, items_of_senders};
 use super::path::derive_path;
@@ -231,23 +231,12 @@ pub(super) fn check_group_info(
     ratchet_tree: Option<&[u8]>,
 ) -> Result<RatchetTree, Error> {
     ensure_group_info_extensions(&group_info.extensions)?;
-    let bytes = find_tree(group_info, ratchet_tree)?;
+    let bytes = find_tree(group_info, ratchet_tree).ok_or(Unready::RatchetTreeMissing)?;
     let tree = RatchetTree::from_wire(bytes, &settings.context)?;
     let suite = &settings.suite;
     ensure_group_info_signature(group_info, of, &tree, suite)?;
     ensure_tree_hash(tree.tree_hash(suite)?.as_bytes(), group_info)?;
     Ok(tree)
-}
-
-/// V-12.4.3.1-01: the tree comes with the GroupInfo or another way; V-12.4.3.1-27: if it comes
-/// both ways, the one that is signed counts.
-fn find_tree<'a>(
-    group_info: &'a GroupInfo,
-    outside: Option<&'a [u8]>,
-) -> Result<&'a [u8], Unready> {
-    let inside = group_info.extensions.find(ExtensionType::RATCHET_TREE);
-    let found = if off("V-12.4.3.1-27") { outside.or(inside) } else { inside.or(outside) };
-    found.ok_or(Unready::RatchetTreeMissing)
 }
 
 /// The tree, and every leaf in it, among them the joiner's `own` if it has one. Lifetimes are left

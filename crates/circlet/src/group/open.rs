@@ -1,3 +1,5 @@
+use std::cmp::Ordering;
+
 use crate::codec::Decode;
 use crate::crypto::SignaturePublicKey;
 use crate::error::{Error, Refused, Unready};
@@ -8,13 +10,14 @@ use crate::message::{
 use crate::mutation::off;
 use crate::rules::Violation;
 use crate::rules::framing::{
-    Signed, content_undecryptable, ensure_encrypted_application, ensure_membership_tag,
-    ensure_sender_is_member, ensure_signed, sender_data_undecryptable,
+    Handshake, Signed, content_undecryptable, ensure_encrypted_application, ensure_membership_tag,
+    ensure_sender_is_member, ensure_signed, epoch_order, is_of_group, ratchet_kind, reads_late,
+    sender_data_undecryptable,
 };
 use crate::schedule::{MessageKey, RatchetError, SecretTree, SecretTreeStep, SkippedId};
 use crate::tree::LeafIndex;
 
-use super::protect::{guarded_nonce, ratchet_kind, sender_data_key};
+use super::protect::{guarded_nonce, sender_data_key};
 use super::step::{Change, RatchetUse};
 use super::{ApplicationMessage, EpochState, GroupState, OpenedCommit, OpenedProposal, Step};
 
@@ -165,7 +168,7 @@ impl GroupState {
         self.ensure_group(&content.group_id)?;
         let content_type = content.content.content_type();
         ensure_encrypted_application(content_type)?;
-        self.ensure_present_epoch(content)?;
+        self.ensure_present_epoch(content.epoch, Handshake::of(content_type, content.sender))?;
         let Sender::Member(sender) = content.sender else {
             let content = message.into_unverified();
             self.verify_outsider(&content)?;
@@ -234,11 +237,11 @@ impl GroupState {
         Ok(Authenticated::Other(Box::new(verified), sender.generation))
     }
 
-    /// V-6.0-07: application data may be of a past epoch, proposals and commits may not.
     fn read_keys(&self, message: &PrivateMessage) -> Result<ReadKeys<'_>, Error> {
-        let handshake = message.content_type != ContentType::Application && !off("V-6.0-07");
-        if handshake || message.epoch >= self.epoch() {
-            self.ensure_epoch(message.epoch, Handshake::of(message.content_type))?;
+        if !reads_late(message.content_type) || message.epoch >= self.epoch() {
+            // The leaf is not known yet, but that it is a member's.
+            let content = Handshake::of(message.content_type, Sender::Member(self.own_leaf));
+            self.ensure_present_epoch(message.epoch, content)?;
             return Ok(ReadKeys {
                 sender_data_secret: &self.epoch.secrets.sender_data_secret,
                 secret_tree: &self.epoch.secret_tree,
@@ -330,56 +333,16 @@ impl GroupState {
         members.chain(senders.map(|sender| sender.signature_key)).collect()
     }
 
-    /// V-6.0-06: a message of another group is for another state.
     fn ensure_group(&self, group_id: &GroupId) -> Result<(), Unready> {
-        let same = group_id == self.group_id() || off("V-6.0-06");
-        if same { Ok(()) } else { Err(Unready::OtherGroup) }
+        if is_of_group(group_id, self.group_id()) { Ok(()) } else { Err(Unready::OtherGroup) }
     }
 
-    fn ensure_present_epoch(&self, content: &FramedContent) -> Result<(), Unready> {
-        let handshake = match content.sender {
-            Sender::NewMemberCommit => Handshake::ExternalCommit,
-            _ => Handshake::of(content.content.content_type()),
-        };
-        self.ensure_epoch(content.epoch, handshake)
-    }
-
-    /// V-6.0-06: a message of a later epoch is for a later state. V-12.1-01: a proposal is of the
-    /// present epoch; V-12.4.2-01: so is a Commit. V-12.4.3.2-09: an external Commit is for the
-    /// epoch of its GroupInfo alone. V-6.0-07 says that no key of a past epoch reads them.
-    fn ensure_epoch(&self, message: u64, handshake: Handshake) -> Result<(), Unready> {
+    fn ensure_present_epoch(&self, message: u64, content: Handshake) -> Result<(), Unready> {
         let current = self.epoch();
-        let row = match handshake {
-            Handshake::None => "V-6.0-06",
-            Handshake::Proposal => "V-12.1-01",
-            Handshake::Commit => "V-12.4.2-01",
-            Handshake::ExternalCommit => "V-12.4.3.2-09",
-        };
-        match message.cmp(&current) {
-            _ if off(row) => Ok(()),
-            std::cmp::Ordering::Equal => Ok(()),
-            std::cmp::Ordering::Less => Err(Unready::LateHandshake { message, current }),
-            std::cmp::Ordering::Greater if off("V-6.0-06") => Ok(()),
-            std::cmp::Ordering::Greater => Err(Unready::FutureEpoch { message, current }),
-        }
-    }
-}
-
-/// What the epoch of a message is judged by.
-#[derive(Clone, Copy)]
-enum Handshake {
-    None,
-    Proposal,
-    Commit,
-    ExternalCommit,
-}
-
-impl Handshake {
-    fn of(content_type: ContentType) -> Self {
-        match content_type {
-            ContentType::Application => Self::None,
-            ContentType::Proposal => Self::Proposal,
-            ContentType::Commit => Self::Commit,
+        match epoch_order(message, current, content) {
+            Ordering::Equal => Ok(()),
+            Ordering::Less => Err(Unready::LateHandshake { message, current }),
+            Ordering::Greater => Err(Unready::FutureEpoch { message, current }),
         }
     }
 }

@@ -24,7 +24,7 @@ impl PastEpoch {
     /// messages are read with, and all others go.
     pub(crate) fn stays(&mut self) -> bool {
         if off("V-8.6-01") {
-            self.secret_tree = SecretTree::restore(TreeWidth::ONE, [].into_iter(), [].into_iter());
+            self.secret_tree = SecretTree::restore(TreeWidth::ONE, [], []);
             return true;
         }
         if off("V-14.0-02") {

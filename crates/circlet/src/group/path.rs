@@ -1,15 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::crypto::{
-    CryptoError, HpkeCiphertext, HpkeKeyPair, HpkePrivateKey, HpkePublicKey, Rng, Secret, Suite,
-};
+use crate::crypto::{CryptoError, HpkeKeyPair, HpkePrivateKey, HpkePublicKey, Rng, Secret, Suite};
 use crate::error::Error;
 use crate::identity::Signer;
 use crate::message::{UpdatePath, UpdatePathNode};
 use crate::mutation::off;
 use crate::rules::path::{
     ensure_ciphertexts, ensure_keys_are_new, ensure_parent_hash, ensure_path_length,
-    ensure_path_secret_length, ensure_public_key, path_undecryptable, recipients,
+    ensure_path_secret_length, ensure_public_key, find_addressed, path_undecryptable, recipients,
 };
 use crate::rules::{Violation, tolerate};
 use crate::tree::{
@@ -195,8 +193,6 @@ pub(crate) struct PathReader<'a> {
     pub(crate) added: &'a BTreeSet<NodeIndex>,
 }
 
-/// V-7.6-04: the ciphertext for this member is the one in the place that the first node of the
-/// resolution has of which it knows the private key.
 fn decrypt(
     suite: &Suite,
     tree: &RatchetTree,
@@ -205,15 +201,12 @@ fn decrypt(
     reader: &PathReader<'_>,
     context: &[u8],
 ) -> Result<Secret, Error> {
-    let ciphertexts = node.encrypted_path_secret.iter().skip(usize::from(off("V-7.6-04")));
-    let addressed = recipients(tree, place.copath, reader.added).zip(ciphertexts).find_map(
-        |(recipient, ciphertext)| Some((recipient, reader.known.get(&recipient)?, ciphertext)),
-    );
-    let (recipient, private, ciphertext): (_, _, &HpkeCiphertext) =
-        addressed.ok_or(Violation::PathDecryption)?;
-    let public = tree.encryption_key(recipient).ok_or(Error::Internal)?.clone();
-    let keys = HpkeKeyPair { private: private.clone(), public };
-    suite.decrypt_with_label(&keys, LABEL, context, ciphertext).map_err(path_undecryptable)
+    let addressed = find_addressed(tree, place, node, reader.added, reader.known)?;
+    let public = tree.encryption_key(addressed.recipient).ok_or(Error::Internal)?.clone();
+    let keys = HpkeKeyPair { private: addressed.private_key.clone(), public };
+    suite
+        .decrypt_with_label(&keys, LABEL, context, addressed.ciphertext)
+        .map_err(path_undecryptable)
 }
 
 /// Derives keys from a path secret for the node that it is of and those above, and compares them

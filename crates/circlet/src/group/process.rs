@@ -10,9 +10,11 @@ use crate::message::{
 };
 use crate::mutation::off;
 use crate::rules::Violation;
-use crate::rules::commit::{check_leaf_of_path, epoch_after, tolerate_omitted};
+use crate::rules::commit::{
+    check_leaf_of_path, epoch_after, is_private_key_kept, tolerate_omitted,
+};
 use crate::rules::framing::ensure_confirmation_tag;
-use crate::rules::proposals::{Resolved, check_list, ensure_by_value, ensure_path};
+use crate::rules::proposals::{Resolved, check_list_received, ensure_by_value, ensure_path};
 use crate::schedule::{
     EpochSecrets, InitSecret, JoinerSecret, PreSharedKeyId, SecretTree, confirmed_transcript_hash,
     interim_transcript_hash, psk_secret,
@@ -141,7 +143,7 @@ impl GroupState {
         Ok(OpenedCommit { from: self.version, committer, content, ratchet, applied, changed })
     }
 
-    /// V-12.4.2-04: the list is one that the committer may have.
+    /// Section 12.4.2 for a member's Commit: its list, applied, and its path in the tree.
     fn open_member_commit(
         &self,
         committer: LeafIndex,
@@ -150,9 +152,7 @@ impl GroupState {
         now: Option<u64>,
     ) -> Result<Applied, Error> {
         let suite = &self.settings.suite;
-        if !off("V-12.4.2-04") {
-            check_list(list, committer, &self.epoch.tree, suite)?;
-        }
+        check_list_received(list, committer, &self.epoch.tree, suite)?;
         tolerate_omitted(list, self.proposals.iter().map(|held| &held.reference))?;
         ensure_path(list, commit.path.is_some(), &self.settings.context)?;
         let mut applied = self.apply_list(list, now)?;
@@ -290,15 +290,9 @@ impl GroupState {
         tree: &RatchetTree,
         updated: &[LeafIndex],
     ) -> Result<BTreeMap<NodeIndex, HpkePrivateKey>, Error> {
-        let unchanged =
-            |node: NodeIndex| tree.encryption_key(node) == self.epoch.tree.encryption_key(node);
-        // V-4.0-05: no key of a blank node; V-7.5-07: nor of one whose key was replaced.
-        let spared = |node: NodeIndex| match tree.encryption_key(node) {
-            None => off("V-4.0-05"),
-            Some(_) => off("V-7.5-07"),
-        };
+        let before = &self.epoch.tree;
         let kept = self.epoch.private_keys.iter();
-        let kept = kept.filter(|(node, _)| unchanged(**node) || spared(**node));
+        let kept = kept.filter(|(node, _)| is_private_key_kept(before, tree, **node));
         let mut kept: BTreeMap<_, _> = kept.map(|(node, key)| (*node, key.clone())).collect();
         // V-12.1.2-04.
         if updated.contains(&self.own_leaf) && !off("V-12.1.2-04") {

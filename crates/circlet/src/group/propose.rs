@@ -228,7 +228,7 @@ impl GroupState {
                 self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
             }
             (Proposal::Update(leaf), Sender::Member(sender)) => {
-                let old = self.epoch.tree.leaf(sender).ok_or(Violation::ExternalUpdate)?;
+                let old = self.epoch.tree.leaf(sender).ok_or(Violation::UnknownSender)?;
                 check_update(leaf, old, self.position(sender), requirements)?;
             }
             (Proposal::ReInit(parameters), _) => self.check_reinit(parameters)?,

@@ -12,7 +12,7 @@ use crate::crypto::HashReference;
 use crate::message::KeyPackage;
 use crate::mutation::off;
 use crate::tree::{
-    Extensions, LeafIndex, LeafNode, LeafPosition, RatchetTree, RequiredCapabilities,
+    Extensions, LeafIndex, LeafNode, LeafPosition, NodeIndex, RatchetTree, RequiredCapabilities,
 };
 
 /// V-12.4.2-08: the leaf of a member's path is one, and may take the place of the committer's.
@@ -69,6 +69,20 @@ pub(crate) fn check_outcome(
         Some((extensions, required)) => ensure_members_meet(tree, extensions, required),
         None => Ok(()),
     }
+}
+
+/// Whether a member keeps its private key of a node. V-4.0-05: not of a blank one; V-7.5-07: nor of
+/// one whose key was replaced.
+pub(crate) fn is_private_key_kept(
+    before: &RatchetTree,
+    after: &RatchetTree,
+    node: NodeIndex,
+) -> bool {
+    let spared = match after.encryption_key(node) {
+        None => off("V-4.0-05"),
+        Some(_) => off("V-7.5-07"),
+    };
+    after.encryption_key(node) == before.encryption_key(node) || spared
 }
 
 /// V-8.1-02: an epoch is one more than the last, and never 0 again.

@@ -1,12 +1,15 @@
 //! Messages and what authenticates them (RFC 9420 sections 6.1 to 6.3).
 
+use std::cmp::Ordering;
+
 use super::{Violation, blame, ensure, ensure_rows};
 use crate::codec::EncodeError;
 use crate::crypto::{CryptoError, Mac, Secret, SignaturePublicKey, Suite};
 use crate::message::{
-    AuthenticatedContent, Content, ContentType, PublicMessage, Sender, WireFormat,
+    AuthenticatedContent, Content, ContentType, GroupId, PublicMessage, Sender, WireFormat,
 };
 use crate::mutation::{any_off, off};
+use crate::schedule::RatchetKind;
 
 /// A framed content, and what its signature is verified with.
 #[derive(Clone, Copy)]
@@ -17,6 +20,76 @@ pub(crate) struct Signed<'a> {
     pub(crate) key: &'a SignaturePublicKey,
     /// The encoded GroupContext.
     pub(crate) context: &'a [u8],
+}
+
+/// V-6.0-01 and V-6.0-02: application data is always encrypted, and so is all else unless the
+/// application wants it to be `public`.
+pub(crate) fn wire_format(content_type: ContentType, public: bool) -> WireFormat {
+    match content_type {
+        ContentType::Application => WireFormat::PrivateMessage,
+        ContentType::Proposal | ContentType::Commit if !public && !off("V-6.0-02") => {
+            WireFormat::PrivateMessage
+        }
+        ContentType::Proposal | ContentType::Commit => WireFormat::PublicMessage,
+    }
+}
+
+/// V-6.3-02: the content type selects the ratchet (section 9.1): proposals and commits have one of
+/// their own.
+pub(crate) fn ratchet_kind(content_type: ContentType) -> RatchetKind {
+    match content_type {
+        _ if off("V-6.3-02") => RatchetKind::Application,
+        ContentType::Application => RatchetKind::Application,
+        ContentType::Proposal | ContentType::Commit => RatchetKind::Handshake,
+    }
+}
+
+/// V-6.0-06: a message of another group is for another state.
+pub(crate) fn is_of_group(message: &GroupId, own: &GroupId) -> bool {
+    message == own || off("V-6.0-06")
+}
+
+/// V-6.0-07: application data may be of a past epoch, proposals and Commits may not.
+pub(crate) fn reads_late(content_type: ContentType) -> bool {
+    content_type == ContentType::Application || off("V-6.0-07")
+}
+
+/// What the epoch of a message is judged by.
+#[derive(Clone, Copy)]
+pub(crate) enum Handshake {
+    None,
+    Proposal,
+    Commit,
+    ExternalCommit,
+}
+
+impl Handshake {
+    pub(crate) fn of(content_type: ContentType, sender: Sender) -> Self {
+        match (content_type, sender) {
+            (ContentType::Application, _) => Self::None,
+            (ContentType::Proposal, _) => Self::Proposal,
+            (ContentType::Commit, Sender::NewMemberCommit) => Self::ExternalCommit,
+            (ContentType::Commit, _) => Self::Commit,
+        }
+    }
+}
+
+/// How the epoch of a message stands to the `present` one, which it has to be. V-6.0-06: a message
+/// of a later epoch is for a later state. V-12.1-01: a proposal is of the present epoch;
+/// V-12.4.2-01: so is a Commit. V-12.4.3.2-09: an external Commit is for the epoch of its GroupInfo
+/// alone.
+pub(crate) fn epoch_order(message: u64, present: u64, content: Handshake) -> Ordering {
+    let row = match content {
+        Handshake::None => "V-6.0-06",
+        Handshake::Proposal => "V-12.1-01",
+        Handshake::Commit => "V-12.4.2-01",
+        Handshake::ExternalCommit => "V-12.4.3.2-09",
+    };
+    match message.cmp(&present) {
+        _ if off(row) => Ordering::Equal,
+        Ordering::Greater if off("V-6.0-06") => Ordering::Equal,
+        order => order,
+    }
 }
 
 /// V-6.0-01: application data is always encrypted.

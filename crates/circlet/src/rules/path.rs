@@ -1,11 +1,11 @@
 //! Update paths (RFC 9420 sections 7.5, 7.6 and 12.4.2).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::leaf::ensure_key_signs_nothing;
 use super::{Violation, ensure, ensure_rows};
-use crate::crypto::{CryptoError, HpkePublicKey, Secret, Suite};
-use crate::message::UpdatePath;
+use crate::crypto::{CryptoError, HpkeCiphertext, HpkePrivateKey, HpkePublicKey, Secret, Suite};
+use crate::message::{UpdatePath, UpdatePathNode};
 use crate::mutation::off;
 use crate::tree::{LeafNode, LeafNodeSource, NodeIndex, PathNode, RatchetTree};
 
@@ -68,6 +68,30 @@ pub(crate) fn recipients(
 pub(crate) fn ensure_parent_hash(leaf: &LeafNode, parent_hash: Vec<u8>) -> Result<(), Violation> {
     let given = leaf.source == LeafNodeSource::Commit(parent_hash);
     ensure_rows(["V-7.9-05", "V-12.4.2-11"], given, Violation::PathParentHash)
+}
+
+/// What a path node has for a member.
+pub(crate) struct Addressed<'a> {
+    pub(crate) recipient: NodeIndex,
+    pub(crate) private_key: &'a HpkePrivateKey,
+    pub(crate) ciphertext: &'a HpkeCiphertext,
+}
+
+/// V-7.6-04: the ciphertext for a member is the one in the place that the first node of the
+/// resolution has of which it knows the private key.
+pub(crate) fn find_addressed<'a>(
+    tree: &RatchetTree,
+    place: &PathNode,
+    node: &'a UpdatePathNode,
+    added: &BTreeSet<NodeIndex>,
+    known: &'a BTreeMap<NodeIndex, HpkePrivateKey>,
+) -> Result<Addressed<'a>, Violation> {
+    let ciphertexts = node.encrypted_path_secret.iter().skip(usize::from(off("V-7.6-04")));
+    let mut addressed = recipients(tree, place.copath, added).zip(ciphertexts);
+    let found = addressed.find_map(|(recipient, ciphertext)| {
+        Some(Addressed { recipient, private_key: known.get(&recipient)?, ciphertext })
+    });
+    found.ok_or(Violation::PathDecryption)
 }
 
 /// V-7.6-04: the path secret that is for this member can be decrypted.

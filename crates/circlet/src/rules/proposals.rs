@@ -45,6 +45,26 @@ pub(crate) fn check_list(
     ensure_no_external_init(list)
 }
 
+/// V-12.4.1-01: the same by whoever makes the Commit, before it does.
+pub(crate) fn check_list_to_send(
+    list: &[Resolved],
+    committer: LeafIndex,
+    tree: &RatchetTree,
+    suite: &Suite,
+) -> Result<(), Violation> {
+    if off("V-12.4.1-01") { Ok(()) } else { check_list(list, committer, tree, suite) }
+}
+
+/// V-12.4.2-04: the same by whoever receives the Commit.
+pub(crate) fn check_list_received(
+    list: &[Resolved],
+    committer: LeafIndex,
+    tree: &RatchetTree,
+    suite: &Suite,
+) -> Result<(), Violation> {
+    if off("V-12.4.2-04") { Ok(()) } else { check_list(list, committer, tree, suite) }
+}
+
 /// The list of an external Commit (section 12.2): everything that can be said before it is applied.
 pub(crate) fn check_external_list(
     list: &[Resolved],
@@ -105,7 +125,7 @@ pub(crate) fn ensure_external_type(
         Proposal::Custom { proposal_type, .. } => {
             context.proposal_types.get(&proposal_type.0).is_some_and(|rules| rules.external)
         }
-        Proposal::Update(_) => off("V-12.1.2-02"),
+        Proposal::Update(_) => return ensure(false, Violation::ExternalUpdate),
         Proposal::ExternalInit(_) => false,
     };
     ensure(allowed, Violation::ExternalProposalType)

@@ -110,6 +110,16 @@ pub(crate) fn ensure_group_info_signature(
     ensure(valid || spared, Violation::GroupInfoSignature)
 }
 
+/// V-12.4.3.1-01: the tree comes with the GroupInfo or another way; V-12.4.3.1-27: if it comes
+/// both ways, the one that is signed counts.
+pub(crate) fn find_tree<'a>(
+    group_info: &'a GroupInfo,
+    outside: Option<&'a [u8]>,
+) -> Option<&'a [u8]> {
+    let inside = group_info.extensions.find(ExtensionType::RATCHET_TREE);
+    if off("V-12.4.3.1-27") { outside.or(inside) } else { inside.or(outside) }
+}
+
 /// V-12.4.3.1-12: the tree is the one that the GroupContext has the hash of; V-12.4.3.3-05: also
 /// where it did not come with the GroupInfo.
 pub(crate) fn ensure_tree_hash(hash: &[u8], group_info: &GroupInfo) -> Result<(), Violation> {

@@ -143,9 +143,12 @@ fn an_external_sender_that_updates() -> Result<(), Error> {
     let (mut group, mut server) = with_sender()?;
     let context = group.members[0].state().context().clone();
     let update = group.insider(1)?.update().proposal()?;
-    for proposal in [update, Proposal::ExternalInit(vec![7; 32])] {
+    let init = Proposal::ExternalInit(vec![7; 32]);
+    for (proposal, expected) in
+        [(update, Violation::ExternalUpdate), (init, Violation::ExternalProposalType)]
+    {
         let message = server.external_proposal(&context, 0, proposal)?.public()?;
-        refuses(&mut group, message, Violation::ExternalProposalType);
+        refuses(&mut group, message, expected);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use circlet::Error;
 use circlet::codec::DecodeError;
-use circlet::crypto::HpkePublicKey;
+use circlet::crypto::{HpkePublicKey, SignaturePublicKey};
 use circlet::message::Proposal;
 use circlet::rules::Violation;
 use circlet::testing::{TestGroup, TestGroupBuilder, extensions_unchecked};
@@ -164,6 +164,24 @@ fn the_source_of_a_path() -> Result<(), Error> {
         assert_violation(&refused_in_path(plain(), edit)?, Violation::PathLeafSource);
         let external = refused_in_external_commit(plain(), edit)?;
         assert_violation(&external, Violation::PathLeafSource);
+    }
+    Ok(())
+}
+
+/// V-5.1.1-02: a leaf has a signature key that is none of the suite's: in an Update and in a path,
+/// whose message is signed with the old one.
+#[test]
+fn a_signature_key_of_no_use() -> Result<(), Error> {
+    let edits: [Edit; 2] = [
+        |leaf| leaf.signature_key = SignaturePublicKey::new(&[4; 65]),
+        // A point of small order.
+        |leaf| leaf.signature_key = SignaturePublicKey::new(&[0; 32]),
+    ];
+    for edit in edits {
+        let error = refused_in_update(plain(), edit)?;
+        assert_violation(&error, Violation::InvalidSignatureKey);
+        let error = refused_in_path(plain(), edit)?;
+        assert_violation(&error, Violation::InvalidSignatureKey);
     }
     Ok(())
 }
