@@ -93,8 +93,13 @@ fn v_13_0_02_credential_types_that_not_all_support() {
         leaf.credential = Credential::x509([b"certificate"]);
         leaf.capabilities.credentials.push(CredentialType::X509);
     });
-    let of_another_type = of_another_type.build().unwrap();
-    refuses(&mut group, Violation::CredentialNotSupported, Proposal::Add(of_another_type));
+    let of_another_type = Proposal::Add(of_another_type.build().unwrap());
+    // Without a path the committer's own leaf, which does not support the type, is not judged.
+    let mut insider = group.insider(1).unwrap();
+    let commit = insider.commit().proposals([of_another_type]).without_path().private().unwrap();
+    for i in [0, 2] {
+        assert_violation(&group.members[i].refuses(&commit), Violation::CredentialNotSupported);
+    }
 
     // All support the newcomer's type, and it does not support theirs.
     let mut context = DecodeContext::default();

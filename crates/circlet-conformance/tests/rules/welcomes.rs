@@ -11,8 +11,8 @@ use circlet::testing::{
     dump, leaf_with_signature, tree_nodes,
 };
 use circlet::tree::{
-    Extension, ExtensionType, Extensions, LeafIndex, LeafNode, LeafNodeContent, LeafPosition,
-    ProposalType, RequiredCapabilities,
+    Capabilities, Extension, ExtensionType, Extensions, LeafIndex, LeafNode, LeafNodeContent,
+    LeafPosition, ProposalType, RequiredCapabilities,
 };
 use circlet::{Client, Error, Misuse, Received, Unready};
 
@@ -458,35 +458,44 @@ fn v_12_4_3_1_23_the_confirmation_tag() {
     welcomed.joins();
 }
 
-/// V-12.4.3.1-25: the joiner supports what the group requires, as all others do.
+/// V-12.4.3.1-25, V-12.4.3-02, V-13.0-08: the joiner supports what the group has and requires, as all
+/// others do.
 #[test]
-fn v_12_4_3_1_25_what_the_group_requires() {
+fn v_12_4_3_1_25_what_the_group_has_and_requires() {
     let mut context = DecodeContext::default();
     context.proposal_types.insert(0xf001, CustomProposal::default());
+    context.extension_types.insert(0xf002);
     let required = RequiredCapabilities {
         proposal_types: vec![ProposalType(0xf001)],
         ..RequiredCapabilities::default()
     };
-    let extensions = Extensions::from_iter([required.to_extension().unwrap()]);
-    let builder = TestGroup::builder(SUITE).size(3).context(context).extensions(extensions);
-    let mut group = builder.build().unwrap();
-    for supports in [false, true] {
+    let has = [required.to_extension().unwrap(), extension(0xf002, b"")];
+    let builder = TestGroup::builder(SUITE).size(3).context(context);
+    let mut group = builder.extensions(Extensions::from_iter(has)).build().unwrap();
+    type Edit = fn(&mut Capabilities);
+    let lacks: [(Edit, Option<Violation>); 3] = [
+        (
+            |capabilities| capabilities.extensions.clear(),
+            Some(Violation::GroupContextExtensionUnknown),
+        ),
+        (|capabilities| capabilities.proposals.clear(), Some(Violation::RequiredCapabilities)),
+        (|_| {}, None),
+    ];
+    for (edit, expected) in lacks {
         let mut newcomer = group.newcomer("new").unwrap();
-        if !supports {
-            newcomer.template.capabilities.proposals.clear();
-        }
+        edit(&mut newcomer.template.capabilities);
         let add = Proposal::Add(newcomer.key_package().unwrap());
         let mut insider = group.insider(1).unwrap();
         let commit = insider.commit().proposals([add]).without_path().public().unwrap();
         let mut welcomed = Welcomed { newcomer, commit };
-        match supports {
-            true => welcomed.joins(),
-            false => welcomed.refuses(Violation::RequiredCapabilities, |welcome| welcome),
+        match expected {
+            None => welcomed.joins(),
+            Some(expected) => welcomed.refuses(expected, |welcome| welcome),
         }
     }
 }
 
-/// V-12.4.3-02, V-12.4.3.1-25, V-13.0-08: the joiner supports every extension of the group.
+/// V-12.4.3-02, V-13.0-08: the joiner supports every extension of the group.
 #[test]
 fn v_12_4_3_02_the_groups_extensions() {
     let mut welcomed = Welcomed::new();

@@ -274,7 +274,7 @@ impl GroupState {
             added: &added,
         };
         let read = match read_path(suite, &applied.tree, path, reader, &context) {
-            Err(_) if off("V-12.4.2-12") => {
+            Err(Error::Violation(Violation::PathDecryption)) if off("V-12.4.2-12") => {
                 read_path(suite, &applied.tree, path, reader, &self.epoch.context_bytes)
             }
             read => read,

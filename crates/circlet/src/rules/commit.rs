@@ -10,7 +10,7 @@ use super::proposals::Resolved;
 use super::{Violation, ensure, tolerate};
 use crate::crypto::HashReference;
 use crate::message::KeyPackage;
-use crate::mutation::off;
+use crate::mutation::{any_off, off};
 use crate::tree::{
     Extensions, LeafIndex, LeafNode, LeafPosition, NodeIndex, RatchetTree, RequiredCapabilities,
 };
@@ -72,14 +72,14 @@ pub(crate) fn check_outcome(
 }
 
 /// Whether a member keeps its private key of a node. V-4.0-05: not of a blank one; V-7.5-07: nor of
-/// one whose key was replaced.
+/// one whose key was replaced, by none or by another.
 pub(crate) fn is_private_key_kept(
     before: &RatchetTree,
     after: &RatchetTree,
     node: NodeIndex,
 ) -> bool {
     let spared = match after.encryption_key(node) {
-        None => off("V-4.0-05"),
+        None => any_off(&["V-4.0-05", "V-7.5-07"]),
         Some(_) => off("V-7.5-07"),
     };
     after.encryption_key(node) == before.encryption_key(node) || spared
