@@ -210,11 +210,11 @@ fn all_pre_shared_keys_are_there() -> Result<(), Error> {
 fn the_leaf_of_a_path_is_valid() -> Result<(), Error> {
     let mut group = group()?;
     let mut eve = group.insider(1)?;
+    let elsewhere = eve.commit().leaf_position(GroupId::new(b"a group"), LeafIndex(2)).private()?;
+    assert_violation(&group.members[0].refuses(elsewhere), Violation::LeafSignature);
     let lacking = eve.commit().leaf(|leaf| leaf.capabilities.credentials.clear()).private()?;
     let expected = Violation::CredentialNotInCapabilities;
     assert_violation(&group.members[0].refuses(lacking), expected);
-    let elsewhere = eve.commit().leaf_position(GroupId::new(b"a group"), LeafIndex(2)).private()?;
-    assert_violation(&group.members[0].refuses(elsewhere), Violation::LeafSignature);
     let source = eve.commit().leaf(|leaf| leaf.source = LeafNodeSource::Update).private()?;
     assert_violation(&group.members[0].refuses(source), Violation::PathLeafSource);
     Ok(())

@@ -211,7 +211,11 @@ fn v_12_4_3_2_04_an_external_commit_signed_by_another() {
     let forged = joining.forge(|_| {}, |frame| frame.signed_context(None));
     joining.refuses(Violation::ContentSignature, forged);
     joining.joins();
-    // Tag and all are right for the member's signature.
+}
+
+/// V-12.4.3.2-04, V-6.1-05: the same where the tag and all else is right for a member's signature.
+#[test]
+fn an_external_commit_that_a_member_signed() {
     let mut group = TestGroup::new(SUITE, 3).unwrap();
     let mut joiner = group.newcomer("new").unwrap();
     let info = group.insider(1).unwrap().group_info().external_pub().build().unwrap();
