@@ -11,7 +11,7 @@ use crate::group::{
 };
 use crate::identity::{Credential, CredentialValidator, Signer, SigningKey};
 use crate::message::{GroupId, MlsMessage, Welcome};
-use crate::mutation::{any_off, off};
+use crate::mutation::off;
 use crate::rows::{
     Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, key_package_key, load_group,
     put_new_group, staged_message,
@@ -392,17 +392,17 @@ impl Inner {
             let settings = self.settings.clone();
             match OpenedWelcome::open(settings, welcome, &keys, ratchet_tree, &psks) {
                 Err(Error::Unready(Unready::UnknownPsk(psk))) => self.load_psk(&mut psks, psk)?,
-                other => break other?,
+                Err(error) => return self.leave_key_package(&key, error),
+                Ok(opened) => break opened,
             }
         };
         let welcomer = opened.welcomer().ok_or(Error::Internal)?;
-        // V-10.0-01 and V-16.0-05: the key package is used up in the same write, and only by one of
-        // those who try; one of last resort stays for the next. V-12.4.3.1-26: before that nothing is
-        // written, and a Welcome that is not sound leaves it there for another.
+        // V-10.0-01: the key package is used up in the same write, and only by one of those who try.
+        // V-16.0-05: one of last resort stays for the next.
         let mut batch = Batch::default();
         batch.preconditions.push(Precondition::At(key.clone(), row.revision));
-        let kept = any_off(&["V-10.0-01", "V-12.4.3.1-26", "V-16.0-05"]);
-        if !keys.key_package.is_last_resort() && !kept {
+        let reusable = keys.key_package.is_last_resort() && !off("V-16.0-05");
+        if !reusable && !off("V-10.0-01") {
             batch.deletes.push(key);
         }
         let continued = opened.continued().map(|(usage, old)| Continuation {
@@ -424,13 +424,24 @@ impl Inner {
             batch.delete_prefixes.push(Kind::OldGroup.of_group(&old.group_id));
         }
         let state = opened.review(&*self.validator)?;
-        self.begin(state, batch, |beginning| {
+        // V-12.4.3.1-10.
+        let existing = if off("V-12.4.3.1-10") { Existing::Replaced } else { Existing::Refused };
+        self.begin_over(state, batch, existing, |beginning| {
             let joined = Joined::new(beginning.next_in(), welcomer, continued);
             if event {
                 Received::Joined(joined.clone()).put(beginning.batch)?;
             }
             Ok(joined)
         })
+    }
+
+    /// V-12.4.3.1-26: a Welcome that is not sound leaves the key package for another.
+    fn leave_key_package<T>(&self, key: &Key, error: Error) -> Result<T, Error> {
+        if off("V-12.4.3.1-26") {
+            let batch = Batch { deletes: vec![key.clone()], ..Batch::default() };
+            self.storage.apply(batch)?;
+        }
+        Err(error)
     }
 
     /// The rows of a new group and what `write` adds, in one batch. It is a conflict where another
@@ -458,11 +469,11 @@ impl Inner {
         let before = self.head(&id)?;
         let key = Kind::Head.row(&id);
         let (next_in, next_out) = match &before {
-            // V-12.4.3-03 and V-12.4.3.1-10: no two groups of one client have the same id.
+            // V-12.4.3-03: no two groups of one client have the same id.
             Some((head, _))
                 if head.status != Status::Removed
                     && existing == Existing::Refused
-                    && !any_off(&["V-12.4.3-03", "V-12.4.3.1-10"]) =>
+                    && !off("V-12.4.3-03") =>
             {
                 return Err(Misuse::GroupExists.into());
             }

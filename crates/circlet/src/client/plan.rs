@@ -8,6 +8,7 @@ use crate::group::{
 };
 use crate::identity::{CredentialValidator, Signer, SigningKey};
 use crate::message::{ContentType, MlsMessage, Proposal};
+use crate::mutation::off;
 use crate::rows::{
     Head, Kind, LoadedGroup, put_next_epoch, put_signer, put_staged, put_step, signer_key,
 };
@@ -444,7 +445,12 @@ fn receive_commit(
     }
     draft.step(&step)?;
     let lost = group.staged.is_some();
-    draft.head.staged = None;
+    // V-12.4.2-17: one's own Commit was not first.
+    let staged = match off("V-12.4.2-17") {
+        true => StagedChange::Keep,
+        false => StagedChange::Drop,
+    };
+    draft.head.staged = draft.head.staged.filter(|_| off("V-12.4.2-17"));
     let removed = outcome.removes_own;
     draft.head.epoch = outcome.epoch;
     if removed {
@@ -458,7 +464,7 @@ fn receive_commit(
     let change = EpochChange::new(draft.next_in(), outcome, lost);
     let received = if removed { Received::Removed(change) } else { Received::Commit(change) };
     received.put(&mut draft.batch)?;
-    Ok(draft.finish(Some(step), StagedChange::Drop, received))
+    Ok(draft.finish(Some(step), staged, received))
 }
 
 fn is_commit(message: &MlsMessage) -> bool {

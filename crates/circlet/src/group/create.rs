@@ -6,7 +6,7 @@ use crate::error::{Error, Misuse, Refused};
 use crate::identity::CredentialValidator;
 use crate::message::{GroupContext, GroupId};
 use crate::mutation::off;
-use crate::rules::leaf::{Requirements, check_key_package, ensure_group_context_extensions};
+use crate::rules::leaf::{Requirements, check_creator, ensure_group_context_extensions};
 use crate::schedule::{EpochSecret, SecretTree, SkippedKeys, interim_transcript_hash};
 use crate::tree::{Extensions, LeafIndex, RatchetTree};
 
@@ -45,10 +45,7 @@ impl GroupState {
         let required = extensions.required_capabilities(&settings.context)?;
         let requirements =
             Requirements { suite, extensions: &extensions, required: required.as_ref() };
-        // V-11.0-05: the creator is held against its own demands.
-        if !off("V-11.0-05") {
-            check_key_package(&keys.key_package, requirements)?;
-        }
+        check_creator(&keys.key_package, requirements)?;
 
         let tree = RatchetTree::new(keys.key_package.leaf_node.clone());
         let context = GroupContext {

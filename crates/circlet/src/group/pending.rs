@@ -5,7 +5,7 @@ use crate::codec::{Encode, Limits};
 use crate::crypto::{HashReference, HpkePrivateKey};
 use crate::message::{Proposal, Sender};
 use crate::mutation::off;
-use crate::rules::leaf::ensure_lifetime;
+use crate::rules::leaf::ensure_lifetime_to_send;
 use crate::rules::proposals::Resolved;
 use crate::tree::{LeafIndex, RatchetTree};
 
@@ -113,7 +113,7 @@ impl ProposalCache {
         let may_be_sent = |held: &&CachedProposal| match (&held.proposal, now) {
             // V-7.3-07: the committer answers for the lifetimes of all that it adds.
             (Proposal::Add(key_package), Some(now)) => {
-                ensure_lifetime(&key_package.leaf_node, now).is_ok()
+                ensure_lifetime_to_send(&key_package.leaf_node, now).is_ok()
             }
             _ => true,
         };

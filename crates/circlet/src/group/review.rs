@@ -77,8 +77,8 @@ pub struct ReviewItem {
 }
 
 impl ReviewItem {
-    /// V-5.3-03, V-5.3-04 and V-7.3-01: the application judges the credential, as the successor
-    /// of the one that it replaces.
+    /// V-5.3-03: the application judges the credential, V-7.3-01 where it is that of a leaf, and
+    /// V-5.3-04: as the successor of the one that it replaces.
     pub(super) fn ask(
         &self,
         validator: &dyn CredentialValidator,
@@ -92,8 +92,9 @@ impl ReviewItem {
             group_id: Some(group_id.as_bytes()),
             reason: self.reason,
         };
+        let of_leaf = self.reason != CredentialUse::ExternalSender;
         match validator.validate(&check) {
-            Err(_) if off("V-7.3-01") || off("V-5.3-03") => Ok(()),
+            Err(_) if off("V-5.3-03") || of_leaf && off("V-7.3-01") => Ok(()),
             judged => Ok(judged?),
         }
     }

@@ -303,7 +303,7 @@ impl GroupState {
             self.former.insert(leaf, last, former);
         }
         let oldest = self.oldest_kept_after(last + 1);
-        self.past.retain(|past| past.epoch >= oldest);
+        self.past.retain_mut(|past| past.epoch >= oldest || past.stays());
         self.skipped.apply(self.skipped.plan_expiry(oldest));
         self.former.remove(&self.former.before(oldest));
         self.proposals.clear();
@@ -313,11 +313,8 @@ impl GroupState {
         }
     }
 
-    /// The oldest epoch whose keys are kept once the group is in `epoch` (V-8.6-01, V-14.0-02).
+    /// The oldest epoch whose keys are kept once the group is in `epoch`.
     pub(crate) fn oldest_kept_after(&self, epoch: u64) -> u64 {
-        if off("V-8.6-01") || off("V-14.0-02") {
-            return 0;
-        }
         let kept = u64::try_from(self.settings.limits().past_epochs).unwrap_or(u64::MAX);
         epoch.saturating_sub(kept)
     }
