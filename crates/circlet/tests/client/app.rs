@@ -309,7 +309,10 @@ impl App {
     }
 
     fn is_own(&mut self, message: &[u8]) -> bool {
-        matches!(self.repeat(|client| client.receive(message)), Received::Own)
+        self.repeat(|client| match client.receive(message) {
+            Err(Error::Misuse(Misuse::NotMember)) => Ok(false),
+            received => Ok(matches!(received?, Received::Own)),
+        })
     }
 
     pub(crate) fn discard_join(&mut self) {

@@ -90,12 +90,35 @@ fn the_conversation_is_what_it_should_be() {
 
 #[test]
 fn the_joins_are_what_they_should_be() {
-    assert_heard(&JOINS, &[]);
+    let expected = [
+        ("alice", r#""bob in 1/0: the two of us", "Late { epoch: 1 }", "commit 3 by carol"#),
+        ("carol", r#""joined by a Commit", "Own", "alice proposes ProposalType(2)""#),
+        ("alice", r#"commit 4 by bob, added [], removed [], updated [\"alice\", \"bob\"]"#),
+        ("bob", r#""Discarded""#),
+        ("alice", r#"commit 6 by bob, added [], removed [], updated [\"bob\"], lost true"#),
+        // Bob comes back; what he had staged before is of an epoch that is over.
+        ("bob", r#""alice in 6/0: while bob is coming back", "Late { epoch: 6 }""#),
+        ("alice", r#"commit 7 by bob, added [\"bob\"], removed [\"bob\"]"#),
+        ("carol", r#""bob in 7/0: all back""#),
+        // Carol is overtaken, and then removed.
+        ("alice", r#""Late { epoch: 7 }", "commit 9 by bob, added [], removed [\"carol\"]"#),
+        ("alice", r#""Late { epoch: 8 }""#),
+        ("bob", r#"commit 10 by carol, added [\"carol\"], removed []"#),
+        ("alice", r#""carol in 10/0: goodbye""#),
+    ];
+    assert_heard(&JOINS, &expected);
 }
 
 #[test]
 fn the_subgroups_are_what_they_should_be() {
-    assert_heard(&SUBGROUPS, &[]);
+    let expected = [
+        ("bob", r#"joined by alice after 1 of 74686520726f6f6d"#),
+        ("alice", r#""bob in 1/0: in the branch", "commit 2 by bob"#),
+        ("alice", r#""carol proposes ProposalType(5)", "carol in 1/0: early""#),
+        ("alice", r#""joined by bob after 3 of 74686520726f6f6d", "bob in 1/0: in the next room""#),
+        ("alice", r#"746865206e65787420726f6f6d 2 ["bob@0", "alice@1", "carol@2"] Reinit"#),
+    ];
+    assert_heard(&SUBGROUPS, &expected);
 }
 
 #[test]
