@@ -6,7 +6,7 @@ use crate::message::{KeyPackage, Proposal, ReInit, Sender};
 use crate::mutation::off;
 use crate::rules::leaf::{
     Requirements, check_key_package, check_leaf, check_membership, ensure_group_context_extensions,
-    ensure_lifetime, ensure_members_meet, ensure_update_leaf, tolerate_the_tree_before,
+    ensure_members_meet, ensure_update_leaf, tolerate_the_tree_before,
 };
 use crate::rules::proposals::Resolved;
 use crate::rules::{Violation, ensure};
@@ -173,7 +173,7 @@ impl GroupState {
         self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
         tolerate_the_tree_before(&self.epoch.tree, &key_package.leaf_node)?;
         if let Some(now) = now {
-            ensure_lifetime(&key_package.leaf_node, now)?;
+            self.settings.ensure_lifetime(&key_package.leaf_node, now)?;
         }
         ensure_client_is_new(applied, key_package)?;
         // V-7.7-02.

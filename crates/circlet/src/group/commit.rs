@@ -9,9 +9,10 @@ use crate::message::{
     Sender, Welcome,
 };
 use crate::mutation::{any_off, off};
-use crate::rules::leaf::{check_leaf, ensure_lifetime};
+use crate::rules::leaf::check_leaf;
 use crate::rules::proposals::{Resolved, check_list, path_required};
 use crate::schedule::PreSharedKeyId;
+use crate::tree::LeafNode;
 
 use super::apply::{Applied, replacing};
 use super::info::sign_group_info;
@@ -283,7 +284,10 @@ impl GroupState {
         psks: &dyn PskSource,
     ) -> Result<Vec<Resolved>, Error> {
         let tree = &self.epoch.tree;
-        let waiting = self.proposals.select(self.own_leaf, proposals, tree, now);
+        let in_time = |leaf: &LeafNode| {
+            now.is_none_or(|now| self.settings.ensure_lifetime(leaf, now).is_ok())
+        };
+        let waiting = self.proposals.select(self.own_leaf, proposals, tree, in_time);
         let mut kept = Vec::new();
         if off("V-12.4-02") {
             return Ok(kept);
@@ -358,7 +362,7 @@ impl GroupState {
         // V-7.3-07: who sends an Add answers for its lifetime, also where another proposed it.
         if let Some(now) = now {
             for (_, key_package) in &applied.added {
-                ensure_lifetime(&key_package.leaf_node, now)?;
+                self.settings.ensure_lifetime(&key_package.leaf_node, now)?;
             }
         }
         applied.check_outcome(&applied.changed(None))?;

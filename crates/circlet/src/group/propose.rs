@@ -5,9 +5,7 @@ use crate::identity::{BasicValidator, CredentialUse, CredentialValidator, Signer
 use crate::message::{AuthenticatedContent, Content, GroupId, Proposal, Sender};
 use crate::mutation::off;
 use crate::rules::Violation;
-use crate::rules::leaf::{
-    Requirements, check_key_package, check_leaf, ensure_lifetime, ensure_update_leaf,
-};
+use crate::rules::leaf::{Requirements, check_key_package, check_leaf, ensure_update_leaf};
 use crate::rules::proposals::{
     Resolved, check_proposal, ensure_not_external_init, ensure_type_is_readable,
 };
@@ -101,7 +99,7 @@ impl GroupState {
         self.ensure_active()?;
         // V-7.3-07.
         if let (Proposal::Add(key_package), Some(now)) = (&proposal, judge.now) {
-            ensure_lifetime(&key_package.leaf_node, now)?;
+            self.settings.ensure_lifetime(&key_package.leaf_node, now)?;
         }
         if let Some(item) = self.item_of_proposal(&proposal, Sender::Member(self.own_leaf)) {
             item.ask(judge.validator, self.group_id())?;
@@ -199,7 +197,7 @@ impl GroupState {
         }
         self.check_alone(&proposal, content.sender)?;
         if let (Proposal::Add(key_package), Some(now)) = (&proposal, now) {
-            ensure_lifetime(&key_package.leaf_node, now)?;
+            self.settings.ensure_lifetime(&key_package.leaf_node, now)?;
         }
         let item = self.item_of_proposal(&proposal, content.sender);
         let cached = CachedProposal {

@@ -4,6 +4,8 @@ use crate::codec::{DecodeContext, Limits};
 use crate::crypto::Suite;
 use crate::error::Refused;
 use crate::mutation::off;
+use crate::rules::Violation;
+use crate::rules::leaf::ensure_lifetime;
 use crate::tree::{Extensions, LeafNode, LeafNodeSource};
 
 /// What a group is computed with: its cipher suite, the limits, the registered types and the
@@ -28,6 +30,13 @@ pub struct Policy {
     /// Default a year of 365 days. A Commit that adds one with a longer lifetime is refused: a
     /// member that allows less than the others is left behind by it.
     pub total_lifetime: u64,
+    /// By how many seconds the clock of whoever made a key package may differ from this client's
+    /// (section 7.2): so much before its lifetime begins and after it ends it is still accepted.
+    /// Default 0, since makers let it begin early, as
+    /// [`key_package_lifetime`](crate::client::ClientBuilder::key_package_lifetime) does; more for
+    /// peers that don't. A Commit's lifetimes are held against the clock only where
+    /// [`check_received_lifetimes`](crate::client::ClientBuilder::check_received_lifetimes) asks.
+    pub clock_skew: u64,
     /// Whether somebody may join by an external Commit (section 12.4.3.2). Default true: the
     /// validator judges who it is, and members decide who gets a GroupInfo.
     pub external_joins: bool,
@@ -47,6 +56,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             total_lifetime: 365 * 24 * 3600,
+            clock_skew: 0,
             external_joins: true,
             external_rejoins: true,
             external_psk_required: false,
@@ -107,6 +117,12 @@ impl Settings {
             }
             _ => Ok(()),
         }
+    }
+
+    /// V-7.2-10: the lifetime of a leaf that is added is held against a clock that may differ.
+    pub(super) fn ensure_lifetime(&self, leaf: &LeafNode, now: u64) -> Result<(), Violation> {
+        let skew = if off("V-7.2-10") { 0 } else { self.policy.clock_skew };
+        ensure_lifetime(leaf, now.saturating_sub(skew)..=now.saturating_add(skew))
     }
 
     /// The limits.

@@ -9,7 +9,7 @@ use crate::message::KeyPackage;
 use crate::mutation::off;
 use crate::tree::{
     Capabilities, CapabilitySet, Extension, ExtensionType, Extensions, LeafNode, LeafNodeSource,
-    LeafPosition, MLS10, ProposalType, RatchetTree, RequiredCapabilities, is_grease,
+    LeafPosition, Lifetime, MLS10, ProposalType, RatchetTree, RequiredCapabilities, is_grease,
 };
 
 /// What a group demands of each leaf: its suite and its extensions after the Commit.
@@ -246,10 +246,14 @@ fn ensure_lifetime_order(leaf: &LeafNode) -> Result<(), Violation> {
     ensure(!inverted, Violation::LifetimeInverted)
 }
 
-/// V-7.3-07 and V-7.3-08: the KeyPackage may be used at `now`, in seconds since the Unix epoch.
-pub(crate) fn ensure_lifetime(leaf: &LeafNode, now: u64) -> Result<(), Violation> {
-    let over = matches!(leaf.source, LeafNodeSource::KeyPackage(lifetime)
-        if !lifetime.contains(now));
+/// V-7.3-07 and V-7.3-08: the KeyPackage may be used at some time that it may be now, in seconds
+/// since the Unix epoch.
+pub(crate) fn ensure_lifetime(
+    leaf: &LeafNode,
+    now: std::ops::RangeInclusive<u64>,
+) -> Result<(), Violation> {
+    let over = matches!(leaf.source, LeafNodeSource::KeyPackage(Lifetime { not_before, not_after })
+        if not_before > *now.end() || not_after < *now.start());
     ensure_rows(["V-7.3-07"], !over, Violation::Lifetime)
 }
 

@@ -407,8 +407,11 @@ impl App {
 }
 
 fn view_of(group: &Group) -> Result<String, Error> {
-    let members: Vec<String> =
-        group.members()?.iter().map(|member| format!("{}@{}", member, member.leaf_index.0)).collect();
+    let members: Vec<String> = group
+        .members()?
+        .iter()
+        .map(|member| format!("{}@{}", member, member.leaf_index.0))
+        .collect();
     let (epoch, own) = (group.epoch()?, group.own_member()?);
     let staged = group.pending_commit()?.is_some();
     let (id, status) = (group.id(), group.status()?);

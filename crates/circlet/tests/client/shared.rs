@@ -36,13 +36,23 @@ impl Hooked {
     }
 
     /// Before the moment comes for the so-manieth time.
-    pub(crate) fn before_the(&self, time: usize, moment: Moment, hook: impl FnOnce() + Send + 'static) {
+    pub(crate) fn before_the(
+        &self,
+        time: usize,
+        moment: Moment,
+        hook: impl FnOnce() + Send + 'static,
+    ) {
         let before = self.hook.lock().unwrap().replace((moment, time, Box::new(hook)));
         assert!(before.is_none());
     }
 
     pub(crate) fn assert_happened(&self) {
         assert!(self.hook.lock().unwrap().is_none(), "the moment did not come");
+    }
+
+    /// Whether the moment did not come; then it is not waited for any more.
+    pub(crate) fn cancel(&self) -> bool {
+        self.hook.lock().unwrap().take().is_some()
     }
 
     fn reach(&self, is_it: impl Fn(Moment) -> bool) {

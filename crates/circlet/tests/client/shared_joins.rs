@@ -126,16 +126,18 @@ fn the_extension_sends_while_the_application_comes_back() {
     two.finish();
 }
 
+/// What this client reads of each row kind while it does something, up to a bound, and its write.
+fn moments() -> impl Iterator<Item = (usize, Moment)> {
+    let kinds = ["joining", "head", "key-package", "epoch"];
+    let reads = kinds.into_iter().flat_map(|kind| (1..6).map(move |time| (time, kind)));
+    reads.map(|(time, kind)| (time, Moment::Read(kind))).chain([(1, Moment::Write)])
+}
+
 /// A Commit that the extension takes at any moment of the confirming is not taken back by it.
 #[test]
 fn the_extension_goes_on_while_the_application_comes_back() {
-    let moments = [
-        (1, Moment::Read("joining")),
-        (1, Moment::Read("head")),
-        (2, Moment::Read("head")),
-        (1, Moment::Write),
-    ];
-    for (time, moment) in moments {
+    let mut came = 0;
+    for (time, moment) in moments() {
         let two = Two::new();
         let info = group_info(&two.bob);
         let pending = two.application().external_join(&info).rejoin().stage().unwrap();
@@ -145,34 +147,46 @@ fn the_extension_goes_on_while_the_application_comes_back() {
             assert!(matches!(other.receive(commit.message()), Ok(Received::Commit(_))));
             commit.confirm().unwrap();
         });
-        assert!(is_gone(pending.confirm()), "{time} {moment:?}");
-        two.store.assert_happened();
+        let confirmed = pending.confirm();
+        if two.store.cancel() {
+            assert!(confirmed.is_ok());
+            continue;
+        }
+        came += 1;
+        assert!(is_gone(confirmed), "{time} {moment:?}");
         assert_eq!(two.alice.rows("joining"), 0);
         two.finish();
     }
+    assert!(came >= 3, "{came}");
 }
 
 /// A Welcome to a key package of last resort that the extension has joined by, used and left does
 /// not bring the used keys back, at whatever moment that was.
 #[test]
 fn a_last_resort_is_used_in_between() {
-    for time in [1, 2] {
+    let mut came = 0;
+    for (time, moment) in moments() {
         let two = Two::new();
         let (_carol, group) = carols_group();
         let key_package = two.extension.last_resort_key_package().unwrap();
         let welcome = group.invite([key_package]).unwrap().confirm().unwrap().welcome();
         let (extension, same) = (two.extension.clone(), welcome.clone());
-        two.store.before_the(time, Moment::Read("head"), move || {
+        two.store.before_the(time, moment, move || {
             let joined = extension.join(&same).unwrap();
             joined.send("used").unwrap();
             joined.forget().unwrap();
         });
-        let gone = two.application().join(&welcome).map(drop);
-        let forgotten = matches!(gone, Err(Error::Unready(Unready::ForgottenEpoch { .. })));
-        assert!(forgotten, "{time}: {gone:?}");
-        two.store.assert_happened();
+        let joined = two.application().join(&welcome).map(drop);
+        if two.store.cancel() {
+            joined.unwrap();
+            continue;
+        }
+        came += 1;
+        let forgotten = matches!(joined, Err(Error::Unready(Unready::ForgottenEpoch { .. })));
+        assert!(forgotten, "{time} {moment:?}: {joined:?}");
         two.finish();
     }
+    assert!(came >= 3, "{came}");
 }
 
 /// Of two Commits with new signature keys one is staged, and the other's key goes nowhere.

@@ -50,7 +50,8 @@ const STEPS: &[Step] = &[
     },
     // New signature keys: of an Update and of the Commit that takes it.
     |world| {
-        let update = world.apps[ALICE].outgoing(|group| group.propose_leaf(LeafChange::default(), true));
+        let update =
+            world.apps[ALICE].outgoing(|group| group.propose_leaf(LeafChange::default(), true));
         world.keep("alice's key", update);
     },
     |world| {
@@ -82,7 +83,8 @@ const STEPS: &[Step] = &[
         assert!(matches!(world.apps[BOB].receive(&commit), Received::Discarded));
     },
     |world| {
-        let update = world.apps[CAROL].outgoing(|group| group.propose_leaf(LeafChange::default(), true));
+        let update =
+            world.apps[CAROL].outgoing(|group| group.propose_leaf(LeafChange::default(), true));
         world.deliver(&update, &[ALICE]);
     },
     |world| {

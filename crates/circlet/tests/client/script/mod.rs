@@ -47,11 +47,9 @@ pub(crate) struct World {
 
 impl World {
     /// With the stores, which show what is in them at the end.
-    pub(crate) fn in_memory(
-        script: &'static Script,
-        habits: Habits,
-    ) -> (Self, Vec<MemoryStorage>) {
-        let stores: Vec<MemoryStorage> = (0..script.clients).map(|_| MemoryStorage::new()).collect();
+    pub(crate) fn in_memory(script: &'static Script, habits: Habits) -> (Self, Vec<MemoryStorage>) {
+        let stores: Vec<MemoryStorage> =
+            (0..script.clients).map(|_| MemoryStorage::new()).collect();
         let world = Self::new(script, habits, |i| {
             let store = stores[i].clone();
             Box::new(move || Box::new(store.clone()))
