@@ -418,17 +418,18 @@ fn nameless() {
 /// as it was meant without; version 1 and 2 written out; a version that there is not.
 #[test]
 fn other_versions() {
-    let without_extensions = |content: &mut Content| {
+    type Change = fn(&mut Content);
+    let without_extensions: Change = |content| {
         content.version = None;
         (content.basic_constraints, content.key_usage) = (None, None);
         content.alternative_names.clear();
     };
-    let versions: [(&dyn Fn(&mut Content), X509Fault); 5] = [
-        (&|content| content.version = None, X509Fault::Version),
-        (&without_extensions, X509Fault::Version),
-        (&|content| content.version = Some(0), X509Fault::Version),
-        (&|content| content.version = Some(1), X509Fault::Version),
-        (&|content| content.version = Some(3), X509Fault::Malformed),
+    let versions: [(Change, X509Fault); 5] = [
+        (|content| content.version = None, X509Fault::Version),
+        (without_extensions, X509Fault::Version),
+        (|content| content.version = Some(0), X509Fault::Version),
+        (|content| content.version = Some(1), X509Fault::Version),
+        (|content| content.version = Some(3), X509Fault::Malformed),
     ];
     for place in 0..2 {
         for (change, fault) in versions {
