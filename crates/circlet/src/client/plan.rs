@@ -337,8 +337,12 @@ fn begin_staged(group: &LoadedGroup, draft: &mut Draft<'_>) -> Result<Confirmati
     draft.head.last_commit = message_hash(&group.state.settings().suite, &staged.message)?;
     let welcome = match &staged.welcome {
         Some(welcome) => {
-            let (id, epoch) = (draft.next_out(), staged.outcome.epoch);
-            let welcome = Outgoing::new(id, epoch, OutgoingKind::Welcome, welcome.clone());
+            let (id, epoch, context) =
+                (draft.next_out(), staged.outcome.epoch, &group.state.settings().context);
+            // Both are in the order of the leaves: each Add takes the leftmost that is blank
+            // (section 12.1.1).
+            let added = staged.outcome.added.iter().map(|member| member.credential.clone());
+            let welcome = Outgoing::welcome(id, epoch, welcome.clone(), added, context)?;
             let welcome = welcome.with_ratchet_tree(staged.ratchet_tree.clone());
             welcome.put(&mut draft.batch)?;
             Some(welcome)

@@ -8,7 +8,7 @@ use crate::rules::Violation;
 use crate::rules::commit::{check_outcome, ensure_client_is_new};
 use crate::rules::leaf::{
     Requirements, check_added, check_update, ensure_group_context_extensions,
-    ensure_lifetime_received, tolerate_the_tree_before,
+    tolerate_the_tree_before,
 };
 use crate::rules::proposals::Resolved;
 use crate::schedule::PreSharedKeyId;
@@ -176,7 +176,7 @@ impl GroupState {
         self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
         tolerate_the_tree_before(&self.epoch.tree, &key_package.leaf_node)?;
         if let Some(now) = now {
-            ensure_lifetime_received(&key_package.leaf_node, now)?;
+            self.settings.ensure_lifetime_received(&key_package.leaf_node, now)?;
         }
         ensure_client_is_new(&applied.tree, &applied.added, key_package)?;
         // V-7.7-02.

@@ -9,7 +9,7 @@ use crate::message::{
     Sender, Welcome,
 };
 use crate::mutation::{any_off, off};
-use crate::rules::leaf::{check_leaf, ensure_lifetime_to_send};
+use crate::rules::leaf::check_leaf;
 use crate::rules::proposals::{Resolved, check_list_to_send, path_required};
 use crate::schedule::PreSharedKeyId;
 use crate::tree::{LeafNode, LeafNodeContent, RatchetTree};
@@ -360,7 +360,10 @@ impl GroupState {
         trial: Trial<'_>,
     ) -> Result<Vec<Resolved>, Error> {
         let tree = &self.epoch.tree;
-        let waiting = self.proposals.select(self.own_leaf, (proposals, left_out), tree, trial.now);
+        let in_time = |leaf: &LeafNode| {
+            trial.now.is_none_or(|now| self.settings.ensure_lifetime_to_send(leaf, now).is_ok())
+        };
+        let waiting = self.proposals.select(self.own_leaf, (proposals, left_out), tree, in_time);
         let mut kept = Vec::new();
         if off("V-12.4-02") {
             return Ok(kept);
@@ -430,7 +433,7 @@ impl GroupState {
         // V-7.3-07: who sends an Add answers for its lifetime, also where another proposed it.
         if let Some(now) = now {
             for (_, key_package) in &applied.added {
-                ensure_lifetime_to_send(&key_package.leaf_node, now)?;
+                self.settings.ensure_lifetime_to_send(&key_package.leaf_node, now)?;
             }
         }
         applied.check_outcome(&applied.changed(None))?;

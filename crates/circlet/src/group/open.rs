@@ -7,7 +7,7 @@ use crate::message::{
     AuthenticatedContent, Content, ContentType, FramedContent, GroupId, MlsMessage, PrivateContent,
     PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,
 };
-use crate::mutation::off;
+use crate::mutation::{any_off, off};
 use crate::rules::Violation;
 use crate::rules::framing::{
     Handshake, Signed, content_undecryptable, ensure_encrypted_application, ensure_membership_tag,

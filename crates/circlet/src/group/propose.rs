@@ -7,7 +7,6 @@ use crate::mutation::off;
 use crate::rules::Violation;
 use crate::rules::leaf::{
     Requirements, check_added, check_update, ensure_group_context_extensions,
-    ensure_lifetime_received, ensure_lifetime_to_send,
 };
 use crate::rules::proposals::{
     Resolved, check_proposal, ensure_not_external_init, ensure_type_is_readable,
@@ -102,7 +101,7 @@ impl GroupState {
     ) -> Result<(Vec<u8>, HashReference, Step), Error> {
         self.ensure_active()?;
         if let (Proposal::Add(key_package), Some(now)) = (&proposal, judge.now) {
-            ensure_lifetime_to_send(&key_package.leaf_node, now)?;
+            self.settings.ensure_lifetime_to_send(&key_package.leaf_node, now)?;
         }
         for item in self.items_of_proposal(&proposal, Sender::Member(self.own_leaf)) {
             item.ask(judge.validator, self.group_id())?;
@@ -200,7 +199,7 @@ impl GroupState {
         }
         self.check_alone(&proposal, content.sender)?;
         if let (Proposal::Add(key_package), Some(now)) = (&proposal, now) {
-            ensure_lifetime_received(&key_package.leaf_node, now)?;
+            self.settings.ensure_lifetime_received(&key_package.leaf_node, now)?;
         }
         let items = self.items_of_proposal(&proposal, content.sender);
         let cached = CachedProposal {

@@ -235,7 +235,8 @@ pub(crate) fn read<T>(
     Ok(read)
 }
 
-fn unbounded() -> Limits {
+/// For what was accepted before, or made by this client.
+pub(crate) fn unbounded() -> Limits {
     Limits {
         message_bytes: usize::MAX,
         group_id_bytes: usize::MAX,

@@ -1,5 +1,7 @@
 //! Leaves and KeyPackages (RFC 9420 sections 7.3 and 10.1).
 
+use std::ops::RangeInclusive;
+
 use super::tree::{check_encryption_keys, check_signature_keys};
 use super::{Violation, ensure, ensure_row, ensure_rows, tolerate};
 use crate::codec::{Decode, DecodeContext};
@@ -9,7 +11,7 @@ use crate::message::KeyPackage;
 use crate::mutation::{any_off, off};
 use crate::tree::{
     Capabilities, CapabilitySet, Extension, ExtensionType, Extensions, LeafNode, LeafNodeSource,
-    LeafPosition, MLS10, ProposalType, RatchetTree, RequiredCapabilities, is_grease,
+    LeafPosition, Lifetime, MLS10, ProposalType, RatchetTree, RequiredCapabilities, is_grease,
 };
 
 /// What a group demands of each leaf: its suite and its extensions after the Commit.
@@ -270,19 +272,30 @@ fn ensure_lifetime_order(leaf: &LeafNode) -> Result<(), Violation> {
     ensure(!inverted, Violation::LifetimeInverted)
 }
 
-/// V-7.3-07: whoever sends a KeyPackage to a group, its lifetime includes `now`, in seconds since the
-/// Unix epoch.
-pub(crate) fn ensure_lifetime_to_send(leaf: &LeafNode, now: u64) -> Result<(), Violation> {
-    ensure_row("V-7.3-07", is_alive(leaf, now), Violation::Lifetime)
+/// V-7.3-07: whoever sends a KeyPackage to a group, its lifetime includes some time that it may be
+/// now, in seconds since the Unix epoch.
+pub(crate) fn ensure_lifetime_to_send(
+    leaf: &LeafNode,
+    now: RangeInclusive<u64>,
+) -> Result<(), Violation> {
+    ensure_row("V-7.3-07", is_alive(leaf, &now), Violation::Lifetime)
 }
 
 /// V-7.3-08: the same of a KeyPackage that is received.
-pub(crate) fn ensure_lifetime_received(leaf: &LeafNode, now: u64) -> Result<(), Violation> {
-    ensure(is_alive(leaf, now), Violation::Lifetime)
+pub(crate) fn ensure_lifetime_received(
+    leaf: &LeafNode,
+    now: RangeInclusive<u64>,
+) -> Result<(), Violation> {
+    ensure(is_alive(leaf, &now), Violation::Lifetime)
 }
 
-fn is_alive(leaf: &LeafNode, now: u64) -> bool {
-    !matches!(leaf.source, LeafNodeSource::KeyPackage(lifetime) if !lifetime.contains(now))
+fn is_alive(leaf: &LeafNode, now: &RangeInclusive<u64>) -> bool {
+    match leaf.source {
+        LeafNodeSource::KeyPackage(Lifetime { not_before, not_after }) => {
+            not_before <= *now.end() && not_after >= *now.start()
+        }
+        _ => true,
+    }
 }
 
 /// V-12.1.2-01: the leaf of an Update is valid for one, and brings a new encryption key.
