@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use circlet::codec::{DecodeContext, DecodeError, Encode, Limits};
 use circlet::crypto::providers::DefaultProvider;
 use circlet::crypto::{CryptoError, HpkeKeyPair, KdfId, KemId, Rng, Secret};
-use circlet::group::{CommitRequest, ExternalJoin, OpenedGroupInfo, Policy};
+use circlet::group::{ByReference, CommitRequest, ExternalJoin, OpenedGroupInfo, Policy};
 use circlet::message::Proposal;
 use circlet::rules::Violation;
 use circlet::schedule::{PreSharedKeyId, Psk};
@@ -300,7 +300,7 @@ fn proposals_that_wait(group: &mut TestGroup) -> Result<(), Error> {
     for i in [1, 3] {
         group.members[i].receive(&update)?;
     }
-    group.commit(2, CommitRequest { by_reference: false, ..CommitRequest::default() })?;
+    group.commit(2, CommitRequest { by_reference: ByReference::Nothing, ..CommitRequest::default() })?;
     Ok(())
 }
 

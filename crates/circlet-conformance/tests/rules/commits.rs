@@ -2,7 +2,7 @@
 
 use circlet::codec::DecodeContext;
 use circlet::crypto::{Secret, SignaturePublicKey};
-use circlet::group::{CommitRequest, HandshakeFormat, Signers, Status};
+use circlet::group::{ByReference, CommitRequest, HandshakeFormat, Signers, Status};
 use circlet::identity::{Signer, SigningKey};
 use circlet::message::{Content, GroupId, Proposal, ReInit, Sender};
 use circlet::rules::Violation;
@@ -166,7 +166,7 @@ fn a_commit_may_leave_proposals_out() -> Result<(), Error> {
     let mut group = group()?;
     group.propose(2, remove(3))?;
     let late = group.insider(1)?.proposals[0].reference.clone();
-    let request = CommitRequest { by_reference: false, ..CommitRequest::default() };
+    let request = CommitRequest { by_reference: ByReference::Nothing, ..CommitRequest::default() };
     let outcome = group.commit(1, request)?.outcome;
     assert!(outcome.removed.is_empty());
     let commit = group.insider(1)?.commit().references([late.clone()]).private()?;

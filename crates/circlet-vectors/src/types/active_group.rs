@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use circlet::codec::Encode;
 use circlet::crypto::{Rng, Secret};
 use circlet::group::{
-    CommitRequest, Framing, GroupState, HandshakeFormat, JoinKeys, Judge, Opened, OpenedWelcome,
-    PskSource, Settings, StagedCommit, Status, Step,
+    ByReference, CommitRequest, Framing, GroupState, HandshakeFormat, JoinKeys, Judge, Opened,
+    OpenedWelcome, PskSource, Settings, StagedCommit, Status, Step,
 };
 use circlet::identity::{BasicValidator, CredentialType, Signer, SigningKey};
 use circlet::message::{GroupId, KeyPackage, MlsMessage, Proposal};
@@ -140,7 +140,7 @@ impl ActiveGroup {
         let by_value = by_value.map(|act| self.proposal(committer, act, &mut joiners, rng));
         let request = CommitRequest {
             by_value: by_value.collect::<Result<_, Failure>>()?,
-            by_reference: true,
+            by_reference: ByReference::Fitting,
             force_path: !plan.without_path,
             tree_in_welcome: !plan.tree_outside,
             framing,

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::codec::Encode;
-use crate::crypto::{Rng, Secret, Suite};
+use crate::crypto::{HashReference, Rng, Secret, Suite};
 use crate::error::{Error, Misuse, Refused, Unready};
 use crate::identity::{CredentialUse, Signer};
 use crate::message::{
@@ -35,9 +35,8 @@ pub(super) struct Composed {
 pub struct CommitRequest {
     /// Proposals that the Commit has by value, in this order. None of them is an Update.
     pub by_value: Vec<Proposal>,
-    /// Whether the proposals that wait go into the Commit by reference, before those by value:
-    /// all that are valid together. RFC 9420 section 12.4 says that they should.
-    pub by_reference: bool,
+    /// Which of the proposals that wait go into the Commit by reference, before those by value.
+    pub by_reference: ByReference,
     /// Whether the Commit has a path even where it could do without, but for a ReInit, which ends
     /// the group. A path renews the committer's keys.
     pub force_path: bool,
@@ -50,12 +49,26 @@ pub struct CommitRequest {
     pub framing: Framing,
 }
 
+/// Which of the proposals that wait go into a Commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ByReference {
+    /// All that are valid together, in the order in which they came. RFC 9420 section 12.4 says that
+    /// a committer should do so.
+    #[default]
+    Fitting,
+    /// None of them.
+    Nothing,
+    /// Those that somebody else has chosen, such as a delivery service: all of these in this order,
+    /// and no others. If they are not valid together there is no Commit.
+    Exactly(Vec<HashReference>),
+}
+
 impl Default for CommitRequest {
     /// All waiting proposals, a path, the tree in the Welcome.
     fn default() -> Self {
         Self {
             by_value: Vec::new(),
-            by_reference: true,
+            by_reference: ByReference::Fitting,
             force_path: true,
             leaf: LeafChange::default(),
             tree_in_welcome: true,
@@ -102,6 +115,14 @@ impl StagedCommit {
         &self.outcome
     }
 
+    /// The Welcome for those who will be added, an encoded MLSMessage, for a delivery service that
+    /// takes it together with the Commit. None of them may have it before the Commit was accepted
+    /// (RFC 9420 section 14): whoever sends it itself takes that of [`ConfirmedCommit`].
+    #[must_use]
+    pub fn welcome(&self) -> Option<&[u8]> {
+        self.welcome.as_deref()
+    }
+
     /// The ratchet tree of the next epoch, encoded as in its extension, if it is not in the
     /// Welcome.
     #[must_use]
@@ -117,8 +138,8 @@ impl GroupState {
     ///
     /// # Errors
     /// [`Error::Violation`] if the proposals are not valid together; [`Refused`] if a credential is
-    /// rejected or a limit passed; [`Unready::UnknownPsk`]; [`Misuse::NotMember`]; the generator
-    /// or the signer failed.
+    /// rejected or a limit passed; [`Unready::UnknownPsk`]; [`Unready::UnknownProposal`] if one that
+    /// was asked for does not wait; [`Misuse::NotMember`]; the generator or the signer failed.
     pub fn commit(
         &self,
         request: CommitRequest,
@@ -262,13 +283,30 @@ impl GroupState {
             reference: None,
         });
         let by_value: Vec<Resolved> = by_value.collect();
-        let mut list = match request.by_reference {
-            true => self.fitting(&request.by_value, &by_value, judge.now, judge.psks)?,
-            false => Vec::new(),
+        let mut list = match &request.by_reference {
+            ByReference::Fitting => {
+                self.fitting(&request.by_value, &by_value, judge.now, judge.psks)?
+            }
+            ByReference::Nothing => Vec::new(),
+            ByReference::Exactly(references) => self.chosen(references)?,
         };
         list.extend(by_value);
         let limit = self.settings.limits().proposals;
         if list.len() > limit { Err(Refused::Proposals(limit).into()) } else { Ok(list) }
+    }
+
+    /// The waiting proposals that the caller has chosen.
+    fn chosen(&self, references: &[HashReference]) -> Result<Vec<Resolved>, Unready> {
+        let find = |reference: &HashReference| {
+            let unknown = || Unready::UnknownProposal(reference.clone());
+            let held = self.proposals.find(reference).ok_or_else(unknown)?;
+            Ok(Resolved {
+                sender: held.sender,
+                proposal: held.proposal.clone(),
+                reference: Some(reference.clone()),
+            })
+        };
+        references.iter().map(find).collect()
     }
 
     /// V-12.4-02: the waiting proposals that are valid together with those given by value. One that is not

@@ -37,7 +37,7 @@ mod subgroup;
 #[cfg(test)]
 mod tests;
 
-pub use commit::{CommitRequest, ConfirmedCommit, StagedCommit};
+pub use commit::{ByReference, CommitRequest, ConfirmedCommit, StagedCommit};
 pub use external::{ExternalJoin, OpenedGroupInfo, Outsider, ReviewedGroupInfo, StagedJoin};
 pub use info::GroupInfoOptions;
 pub use join::OpenedWelcome;

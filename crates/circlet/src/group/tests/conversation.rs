@@ -268,3 +268,51 @@ fn a_wrong_confirmation_tag_changes_nothing() {
     assert!(matches!(error, Error::Violation(Violation::ConfirmationTag)), "{error:?}");
     deliver(&mut members, 0, &commit);
 }
+
+/// A committer takes exactly the proposals that somebody else has chosen, in that order, and gives
+/// the Welcome to a delivery service that takes both at once.
+#[test]
+fn a_commit_of_chosen_proposals_has_these_and_no_others() {
+    let mut members = group(SUITE, 4);
+    let framing = Framing::default();
+    let mut dave = Actor::new(SUITE, "dave", 7);
+    let add = members[1].propose(Proposal::Add(dave.key_package()), &framing);
+    deliver_to_others(&mut members, 1, &add);
+    let update = members[2].propose_update(&framing);
+    deliver_to_others(&mut members, 2, &update);
+    let remove = members[0].propose(Proposal::Remove(leaf(3)), &framing);
+    deliver_to_others(&mut members, 0, &remove);
+    let waiting = |member: &Actor| {
+        let mut waiting: Vec<_> = member.state().proposals.iter().cloned().collect();
+        waiting.sort_by_key(|held| held.sequence);
+        waiting.into_iter().map(|held| held.reference).collect::<Vec<_>>()
+    };
+    let references = waiting(&members[0]);
+    let exactly = |chosen: &[usize]| CommitRequest {
+        by_reference: ByReference::Exactly(chosen.iter().map(|i| references[*i].clone()).collect()),
+        ..CommitRequest::default()
+    };
+
+    // Not valid together: the member that updates itself can't be the committer.
+    let refused = members[2].commit(exactly(&[1, 0]));
+    assert!(matches!(refused, Err(Error::Violation(_))), "{refused:?}");
+    assert!(members[2].staged.is_none());
+
+    let commit = members[0].commit(exactly(&[1, 0])).unwrap();
+    let staged = members[0].staged.as_ref().unwrap();
+    let outcome = staged.outcome();
+    assert_eq!((outcome.added.len(), outcome.removed.len()), (1, 0));
+    let early = staged.welcome().unwrap().to_vec();
+    for member in &mut members[1..] {
+        member.receive(&commit).unwrap();
+    }
+    let welcome = members[0].confirm().unwrap();
+    assert_eq!(early, welcome);
+    dave.join(&welcome);
+    members.push(dave);
+    agree(&members);
+
+    // What was left out is gone with its epoch.
+    let gone = members[0].commit(exactly(&[2]));
+    assert!(matches!(gone, Err(Error::Unready(crate::error::Unready::UnknownProposal(_)))));
+}

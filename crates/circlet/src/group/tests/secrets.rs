@@ -366,7 +366,7 @@ fn who_is_removed_has_nothing_left() {
     }
     let request = CommitRequest {
         by_value: vec![Proposal::Remove(leaf(3))],
-        by_reference: false,
+        by_reference: ByReference::Nothing,
         ..CommitRequest::default()
     };
     let commit = room.members[1].commit(request).unwrap();
@@ -442,7 +442,7 @@ fn the_key_of_an_update_lives_as_long_as_its_leaf() {
     assert!(replaced.iter().all(|(node, key)| *node != own || !key.is_alive()));
     // Left out of the next Commit, and gone with the epoch.
     let left_out = proposed(&mut room);
-    let request = CommitRequest { by_reference: false, ..CommitRequest::default() };
+    let request = CommitRequest { by_reference: ByReference::Nothing, ..CommitRequest::default() };
     let commit = room.members[0].commit(request).unwrap();
     room.deliver(0, &commit);
     assert!(!left_out.is_alive() && committed.is_alive());
