@@ -300,7 +300,10 @@ fn proposals_that_wait(group: &mut TestGroup) -> Result<(), Error> {
     for i in [1, 3] {
         group.members[i].receive(&update)?;
     }
-    group.commit(2, CommitRequest { by_reference: ByReference::Nothing, ..CommitRequest::default() })?;
+    group.commit(
+        2,
+        CommitRequest { by_reference: ByReference::Nothing, ..CommitRequest::default() },
+    )?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use circlet::codec::{Decode, DecodeContext, Encode};
 use circlet::crypto::{CipherSuite, Mac, Secret, Signature};
-use circlet::group::{ExternalJoin, OpenedGroupInfo, Policy, StagedJoin};
+use circlet::group::{ByReference, ExternalJoin, OpenedGroupInfo, Policy, StagedJoin};
 use circlet::identity::{
     CredentialCheck, CredentialRejected, CredentialValidator, Signer, SigningKey,
 };
@@ -236,7 +236,7 @@ fn attack_12_signature_malleability() -> Result<(), Error> {
     // By value no signature of the proposer is in the way.
     group.members[0].staged = None;
     let mut request = group.request(0)?;
-    (request.by_value, request.by_reference) = (vec![remove], false);
+    (request.by_value, request.by_reference) = (vec![remove], ByReference::Nothing);
     group.members[2].enter(state);
     group.commit(0, request)?;
     assert!(!group.members[3].is_active());

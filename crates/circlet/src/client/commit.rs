@@ -1,7 +1,7 @@
 use std::fmt;
 
 use crate::error::{Error, Misuse};
-use crate::group::{CommitOutcome, CommitRequest, LeafChange, StagedCommit};
+use crate::group::{ByReference, CommitOutcome, CommitRequest, LeafChange, StagedCommit};
 use crate::message::Proposal;
 use crate::schedule::Psk;
 use crate::tree::{Extensions, LeafIndex};
@@ -111,7 +111,7 @@ impl<'a> CommitBuilder<'a> {
 
     /// Leaves the proposals that wait where they are.
     pub fn without_waiting_proposals(mut self) -> Self {
-        self.request.by_reference = false;
+        self.request.by_reference = ByReference::Nothing;
         self
     }
 
