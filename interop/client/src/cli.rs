@@ -2,12 +2,14 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use circlet::group::Grease;
 use thiserror::Error;
 use tonic::transport::server::TcpIncoming;
 
 use crate::rpc::Server;
+use crate::runner::{self, Row};
 use crate::server::{Options, World};
 
 const HELP: &str = "\
@@ -15,7 +17,19 @@ Circlet in the MLS working group's interoperability harness.
 
 circlet-interop serve --port N [--host ADDRESS] [--grease all|capabilities|off] [--suites 1,2,…]
     Offers the service mls_client.MLSClient on this port, of 127.0.0.1 unless --host says otherwise.
-    Port 0 takes a free one; the first line of output says which.
+    Port 0 takes a free one; the first line of output says which. GREASE goes into the lists of
+    capabilities and into extensions (all), into the lists alone, or nowhere. Only those suites are
+    offered that are named, or all.
+
+circlet-interop run --client HOST:PORT [--client HOST:PORT]… [--config NAME [--script NAME]]
+        [--suite N] [--public | --private] [--random] [--seed N] [--states] [--configs FOLDER]
+        [--commits N]
+    Plays scripts against these clients, which any implementation may be, with every assignment of
+    clients to actors, or with --random one for each script, suite and format of handshakes.
+    Configs: welcome_join, application, commit, external_join, external_proposals, reinit, branch, and
+    if it is asked for deep_random, of so many Commits. --states compares StateAuth and Export, too.
+    --configs plays the working group's files in a folder in the place of our own scripts.
+    Exits with 1 if a case fails.
 ";
 
 /// Whether everything that was tested is right.
@@ -37,6 +51,12 @@ pub enum Problem {
     /// Reading, writing or the network failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// A configuration can't be read.
+    #[error("{path}: {error}", path = .0.display(), error = .1)]
+    Config(PathBuf, String),
+    /// A client does not say who it is.
+    #[error("{0}: {1}")]
+    Client(String, String),
     /// The server or the connection to one failed.
     #[error("{}", chain(.0))]
     Transport(#[from] tonic::transport::Error),
@@ -64,6 +84,16 @@ pub fn run(
             let (address, options) = serve_options(arguments)?;
             runtime.block_on(serve(address, options, out))?;
             Ok(Verdict::Good)
+        }
+        "run" => {
+            let options = run_options(arguments)?;
+            writeln!(out, "{}", Row::HEAD)?;
+            let report = runtime.block_on(runner::run(&options, |row| {
+                // A table that nobody reads any more is no reason to stop.
+                let _ = writeln!(out, "{row}").and_then(|()| out.flush());
+            }))?;
+            writeln!(out, "{}", report.summary())?;
+            Ok(if report.is_good() { Verdict::Good } else { Verdict::Bad })
         }
         "--help" | "help" => {
             out.write_all(HELP.as_bytes())?;
@@ -95,11 +125,41 @@ fn serve_options(
             "--host" => address.set_ip(parse(&option, &value)?),
             "--grease" => options.grease = grease(&value)?,
             "--suites" => options.suites = list(&option, &value)?,
-            _ => return Err(Problem::Usage(format!("there is no option {option}"))),
+            _ => return Err(no_option(&option)),
         }
     }
     address.set_port(port.ok_or_else(|| Problem::Usage("--port is missing".to_owned()))?);
     Ok((address, options))
+}
+
+fn run_options(mut arguments: impl Iterator<Item = String>) -> Result<runner::Options, Problem> {
+    let mut options = runner::Options::default();
+    while let Some(option) = arguments.next() {
+        match option.as_str() {
+            "--public" => options.encrypt = Some(false),
+            "--private" => options.encrypt = Some(true),
+            "--random" => options.random = true,
+            "--states" => options.states = true,
+            _ => {
+                let value = value_of(&option, &mut arguments)?;
+                match option.as_str() {
+                    "--client" => options.clients.push(value),
+                    "--config" => options.config = Some(value),
+                    "--script" => options.script = Some(value),
+                    "--suite" => options.suite = Some(parse(&option, &value)?),
+                    "--seed" => options.seed = parse(&option, &value)?,
+                    "--commits" => options.commits = parse(&option, &value)?,
+                    "--configs" => options.configs = Some(value.into()),
+                    _ => return Err(no_option(&option)),
+                }
+            }
+        }
+    }
+    Ok(options)
+}
+
+fn no_option(option: &str) -> Problem {
+    Problem::Usage(format!("there is no option {option}"))
 }
 
 fn grease(value: &str) -> Result<Grease, Problem> {

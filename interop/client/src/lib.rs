@@ -11,8 +11,10 @@
 //! | [`proto`] | the messages of the service |
 //! | [`rpc`] | the table of its 34 methods, as a server and as a client |
 //! | [`server`] | what Circlet does at each of them |
+//! | [`runner`] | scripts, and who plays them |
 
 pub mod cli;
 pub mod proto;
 pub mod rpc;
+pub mod runner;
 pub mod server;
