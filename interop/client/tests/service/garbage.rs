@@ -89,7 +89,7 @@ fn no_requirements() -> Extension {
 async fn key_package(stage: &mut Stage, identity: &str) -> CreateKeyPackageResponse {
     let identity = identity.as_bytes().to_vec();
     let request = CreateKeyPackageRequest { cipher_suite: SUITE, identity };
-    stage.call(Sample::new("CreateKeyPackage", &request, &[1])).await
+    stage.call(Sample::new("CreateKeyPackage", &request, &[])).await
 }
 
 /// A Commit of which all is said in advance, in all its wrong forms; the good one is what waits.
@@ -235,7 +235,7 @@ impl Group {
         let request =
             RemoveProposalRequest { state_id: self.alice, removed_id: b"charlie".to_vec() };
         let remove: ProposalResponse =
-            stage.call(Sample::new("RemoveProposal", &request, &[1, 2])).await;
+            stage.call(Sample::new("RemoveProposal", &request, &[2])).await;
         // It is left out of the Commit: Charlie is still wanted.
         assert!(!remove.proposal.is_empty());
 
@@ -282,7 +282,7 @@ impl Group {
 
         let request = CreateExternalSignerRequest { cipher_suite: SUITE, identity: b"ds".into() };
         let signer: CreateExternalSignerResponse =
-            stage.call(Sample::new("CreateExternalSigner", &request, &[1])).await;
+            stage.call(Sample::new("CreateExternalSigner", &request, &[])).await;
         let external_sender = signer.external_sender;
         let request = AddExternalSignerRequest { state_id: self.alice, external_sender };
         let admit: ProposalResponse =
@@ -358,7 +358,7 @@ impl Group {
     async fn reinit(self, stage: &mut Stage) {
         let request = RemoveProposalRequest { state_id: self.alice, removed_id: b"erin".to_vec() };
         let remove: ProposalResponse =
-            stage.call(Sample::new("RemoveProposal", &request, &[1, 2])).await;
+            stage.call(Sample::new("RemoveProposal", &request, &[2])).await;
         self.commit_one(stage, remove.proposal, &[self.bob, self.charlie]).await;
 
         let request = ReInitProposalRequest {

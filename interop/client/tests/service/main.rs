@@ -14,7 +14,8 @@ use tonic::transport::server::TcpIncoming;
 
 /// Starts a server on a free port of this machine; it ends with the runtime.
 fn start(options: Options) -> SocketAddr {
-    let incoming = TcpIncoming::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let incoming =
+        TcpIncoming::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap().with_nodelay(Some(true));
     let address = incoming.local_addr().unwrap();
     let server = Server::new(World::new(options));
     tokio::spawn(tonic::transport::Server::builder().serve_with_incoming(server, incoming));

@@ -12,7 +12,7 @@ fn assert_good(report: &Report, scripts: usize) {
 }
 
 /// All scripts but the long one, with handshake messages of both kinds. Of two servers one has no
-/// GREASE, and each plays every role.
+/// GREASE; who plays whom is random.
 #[test]
 fn all_scripts_pass_with_oneself() {
     let report = block_on(async {
