@@ -1,0 +1,81 @@
+//! Which operation which library can't do, and why. A step that is in the table is left out for
+//! that library, and nothing else is.
+
+use std::fmt;
+
+use crate::member::Peer;
+
+/// What a member may be asked to do, or to bear from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Operation {
+    /// A Commit that adds somebody by value.
+    AddByValue,
+    /// A Commit that removes somebody by value.
+    RemoveByValue,
+    /// A Commit with an external PSK by value.
+    PskByValue,
+    /// A Commit with a resumption PSK by value.
+    ResumptionPskByValue,
+    /// A Commit that replaces the group's extensions by value.
+    ExtensionsByValue,
+    /// A Commit that gives the committer a new signature key.
+    NewKeyInCommit,
+    /// A Commit without a path.
+    WithoutPath,
+    /// A Welcome without the ratchet tree.
+    TreeBeside,
+    /// A Commit of proposals of which some contradict others.
+    Contradictions,
+    /// Proposing an Add.
+    ProposeAdd,
+    /// Proposing to remove another member.
+    ProposeRemove,
+    /// Proposing to remove oneself.
+    ProposeOwnRemoval,
+    /// Proposing an Update.
+    ProposeUpdate,
+    /// Proposing an Update with a new signature key.
+    ProposeNewKey,
+    /// Proposing an external PSK.
+    ProposePsk,
+    /// Proposing a resumption PSK.
+    ProposeResumptionPsk,
+    /// Proposing other extensions.
+    ProposeExtensions,
+    /// Joining by an external Commit.
+    ExternalJoin,
+    /// An external Commit with an external PSK.
+    ExternalJoinWithPsk,
+    /// An external Commit that removes the joiner's old leaf.
+    Rejoin,
+    /// Being in a group with GREASE among the extensions of leaves, KeyPackages and GroupInfos.
+    GreaseExtensions,
+    /// Being in a group with a resumption PSK of the present epoch.
+    PresentResumptionPsk,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct LeftOut {
+    /// The library.
+    pub peer: Peer,
+    /// What it can't do.
+    pub operation: Operation,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// The table.
+pub const LEFT_OUT: &[LeftOut] = &[];
+
+/// Whether a library does an operation.
+#[must_use]
+pub fn can(peer: Peer, operation: Operation) -> bool {
+    !LEFT_OUT.iter().any(|row| row.peer == peer && row.operation == operation)
+}
