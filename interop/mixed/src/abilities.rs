@@ -52,6 +52,13 @@ pub enum Operation {
     GreaseExtensions,
     /// Being in a group with a resumption PSK of the present epoch.
     PresentResumptionPsk,
+    /// A GroupContextExtensions proposal with an extension that is not among the required
+    /// capabilities.
+    ExtensionNotRequired,
+    /// A Commit while the committer's own removal waits.
+    CommitBeforeOwnRemoval,
+    /// Reading a late message of a sender that has another signature key now, or was removed.
+    LateFromChanged,
 }
 
 impl fmt::Display for Operation {
@@ -72,7 +79,28 @@ pub struct LeftOut {
 }
 
 /// The table.
-pub const LEFT_OUT: &[LeftOut] = &[];
+pub const LEFT_OUT: &[LeftOut] = &[
+    LeftOut {
+        peer: Peer::OpenMls,
+        operation: Operation::GreaseExtensions,
+        why: "takes a GREASE extension for one that the leaf's capabilities don't list",
+    },
+    LeftOut {
+        peer: Peer::OpenMls,
+        operation: Operation::ExtensionNotRequired,
+        why: "wants every extension of a GroupContext among its required capabilities",
+    },
+    LeftOut {
+        peer: Peer::OpenMls,
+        operation: Operation::CommitBeforeOwnRemoval,
+        why: "does not leave its own removal out of its Commit",
+    },
+    LeftOut {
+        peer: Peer::MlsRs,
+        operation: Operation::LateFromChanged,
+        why: "refuses late messages if the sender's leaf has another signature key now",
+    },
+];
 
 /// Whether a library does an operation.
 #[must_use]

@@ -37,8 +37,7 @@ impl World {
         }
         let player = self.new_player()?;
         let peer = player.member.peer();
-        if !can(peer, Operation::ExternalJoin) {
-            *self.tally.left_out.entry((peer, Operation::ExternalJoin)).or_default() += 1;
+        if !self.peer_able(peer, Operation::ExternalJoin) {
             return Ok(());
         }
         let mut made = vec![self.make_external(Some(player), None)?];
@@ -62,6 +61,14 @@ impl World {
     /// A member makes a Commit.
     fn make(&mut self, at: usize) -> Result<Option<Made>, What> {
         self.read_inbox(at)?;
+        let name = self.players.get(at).map(|player| player.name.clone());
+        let own = name.and_then(|name| self.leaf_of(&name));
+        let removes = |one: &Proposal| matches!(one, Proposal::Remove(leaf) if Some(*leaf) == own);
+        if self.waiting.iter().any(|waiting| removes(&waiting.proposal))
+            && !self.able(at, Operation::CommitBeforeOwnRemoval)
+        {
+            return Ok(None);
+        }
         let plan = self.plan(at)?;
         let Some(player) = self.players.get_mut(at) else { return Ok(None) };
         let by = player.name.clone();
@@ -145,9 +152,7 @@ impl World {
             (None, None) => None,
         };
         let Some(player) = player else { return Err(What("nobody".into())) };
-        if can(player.member.peer(), Operation::ExternalJoinWithPsk) {
-            join.psks.extend(psk);
-        }
+        join.psks.extend(psk.filter(|_| can(player.member.peer(), Operation::ExternalJoinWithPsk)));
         let (by, psks) = (player.name.clone(), join.psks.len());
         let what = format!("joins externally, replacing {replaces:?}, with {psks} PSKs");
         let wire = player.member.join_externally(&join);

@@ -1,5 +1,6 @@
 //! Application messages, and the delivery of whatever is on its way.
 
+use crate::abilities::Operation;
 use crate::member::Event;
 
 use super::world::{Letter, What, World};
@@ -33,12 +34,14 @@ impl World {
         self.log.sent(format!("{sender} sends in epoch {epoch}"), &wire);
         self.tally.messages += 1;
         let sender_leaf = self.leaf_of(&sender).unwrap_or_default();
+        let sender_key = self.key_of(sender_leaf).unwrap_or_default().to_vec();
         let names = self.players.iter().map(|player| player.name.clone());
         let readers = names.filter(|name| *name != sender).collect();
         self.letters.push(Letter {
             epoch,
             sender,
             sender_leaf,
+            sender_key,
             data,
             authenticated_data,
             wire,
@@ -81,9 +84,16 @@ impl World {
 
     fn deliver(&mut self, number: usize, reader: &str) -> Result<(), What> {
         let again = self.prng.percent(10);
-        let Some(letter) = self.letters.get_mut(number) else { return Ok(()) };
+        let at = self.players.iter().position(|player| player.name == reader);
+        let (Some(letter), Some(at)) = (self.letters.get_mut(number), at) else { return Ok(()) };
         letter.readers.retain(|name| name != reader);
-        let Some(player) = self.players.iter_mut().find(|player| player.name == reader) else {
+        let (leaf, key) = (letter.sender_leaf, letter.sender_key.clone());
+        let changed = self.key_of(leaf) != Some(&key);
+        if changed && !self.able(at, Operation::LateFromChanged) {
+            return Ok(());
+        }
+        let (Some(letter), Some(player)) = (self.letters.get(number), self.players.get_mut(at))
+        else {
             return Ok(());
         };
         let what = format!("a message of {} in epoch {}", letter.sender, letter.epoch);

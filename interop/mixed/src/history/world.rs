@@ -41,6 +41,7 @@ pub(super) struct Letter {
     pub(super) epoch: u64,
     pub(super) sender: String,
     pub(super) sender_leaf: u32,
+    pub(super) sender_key: Vec<u8>,
     pub(super) data: Vec<u8>,
     pub(super) authenticated_data: Vec<u8>,
     pub(super) wire: Vec<u8>,
@@ -169,6 +170,12 @@ impl World {
         self.view.as_ref().map_or(0, |view| view.epoch)
     }
 
+    /// The signature key of the member at a leaf.
+    pub(super) fn key_of(&self, leaf: u32) -> Option<&[u8]> {
+        let found = self.view.as_ref()?.roster.iter().find(|(at, _, _)| *at == leaf)?;
+        Some(&found.2)
+    }
+
     pub(super) fn leaf_of(&self, name: &str) -> Option<u32> {
         self.view.as_ref().and_then(|view| view.leaf_of(name))
     }
@@ -200,6 +207,11 @@ impl World {
         let Some(peer) = self.players.get(at).map(|player| player.member.peer()) else {
             return false;
         };
+        self.peer_able(peer, operation)
+    }
+
+    /// As [`Self::able`].
+    pub(super) fn peer_able(&mut self, peer: Peer, operation: Operation) -> bool {
         let able = can(peer, operation);
         if !able {
             *self.tally.left_out.entry((peer, operation)).or_default() += 1;
@@ -213,7 +225,8 @@ impl World {
         if self.prng.percent(60) {
             list.push((EXTENSION_TYPE, self.prng.bytes(3)));
         }
-        if self.prng.percent(40) {
+        let bare = self.everybody(Operation::ExtensionNotRequired);
+        if self.prng.percent(40) || (!bare && !list.is_empty()) {
             // RequiredCapabilities: that extension, no proposal, basic credentials.
             let [high, low] = EXTENSION_TYPE.to_be_bytes();
             list.push((3, vec![2, high, low, 0, 2, 0, 1]));
