@@ -57,6 +57,8 @@ pub enum Operation {
     ExtensionNotRequired,
     /// A Commit while the committer's own removal waits.
     CommitBeforeOwnRemoval,
+    /// A Commit with PSKs both by value and by reference.
+    PsksByValueAndReference,
     /// Reading a late message of a sender that has another signature key now, or was removed.
     LateFromChanged,
 }
@@ -94,6 +96,11 @@ pub const LEFT_OUT: &[LeftOut] = &[
         peer: Peer::OpenMls,
         operation: Operation::CommitBeforeOwnRemoval,
         why: "does not leave its own removal out of its Commit",
+    },
+    LeftOut {
+        peer: Peer::OpenMls,
+        operation: Operation::PsksByValueAndReference,
+        why: "computes the PSK secret in another order than that of the Commit",
     },
     LeftOut {
         peer: Peer::MlsRs,

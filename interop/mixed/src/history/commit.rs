@@ -102,10 +102,14 @@ impl World {
         if !few && self.prng.percent(25) && self.able(at, Operation::RemoveByValue) {
             plan.by_value.extend(self.other_leaf(own).map(Proposal::Remove));
         }
-        if self.prng.percent(15) && self.able(at, Operation::PskByValue) {
+        let psk = |one: &Proposal| matches!(one, Proposal::Psk(_) | Proposal::ResumptionPsk(_));
+        let waits = self.waiting.iter().any(|waiting| psk(&waiting.proposal));
+        let psks = !waits || self.able(at, Operation::PsksByValueAndReference);
+        if psks && self.prng.percent(15) && self.able(at, Operation::PskByValue) {
             plan.by_value.extend(self.some_psk().map(Proposal::Psk));
         }
-        if !self.adds(&plan.by_value)
+        if psks
+            && !self.adds(&plan.by_value)
             && self.prng.percent(20)
             && self.able(at, Operation::ResumptionPskByValue)
         {
