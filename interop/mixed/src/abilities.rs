@@ -24,10 +24,10 @@ pub enum Operation {
     WithoutPath,
     /// A Welcome without the ratchet tree.
     TreeBeside,
-    /// A Commit of proposals of which some contradict others.
-    Contradictions,
     /// Proposing an Add.
     ProposeAdd,
+    /// Proposing an Add that waits already.
+    ProposeAddAgain,
     /// Proposing to remove another member.
     ProposeRemove,
     /// Proposing to remove oneself.
@@ -57,6 +57,10 @@ pub enum Operation {
     ExtensionNotRequired,
     /// A Commit while the committer's own removal waits.
     CommitBeforeOwnRemoval,
+    /// A Commit while several GroupContextExtensions proposals wait.
+    CommitSeveralExtensions,
+    /// A Commit while an Update and another proposal about the same leaf wait.
+    CommitContradictingUpdates,
     /// A Commit with PSKs both by value and by reference.
     PsksByValueAndReference,
     /// Reading a late message of a sender that has another signature key now, or was removed.
@@ -101,6 +105,16 @@ pub const LEFT_OUT: &[LeftOut] = &[
         peer: Peer::OpenMls,
         operation: Operation::PsksByValueAndReference,
         why: "computes the PSK secret in another order than that of the Commit",
+    },
+    LeftOut {
+        peer: Peer::OpenMls,
+        operation: Operation::CommitSeveralExtensions,
+        why: "does not choose among several GroupContextExtensions proposals",
+    },
+    LeftOut {
+        peer: Peer::MlsRs,
+        operation: Operation::CommitContradictingUpdates,
+        why: "commits an Update together with another proposal about its leaf",
     },
     LeftOut {
         peer: Peer::MlsRs,

@@ -61,12 +61,7 @@ impl World {
     /// A member makes a Commit.
     fn make(&mut self, at: usize) -> Result<Option<Made>, What> {
         self.read_inbox(at)?;
-        let name = self.players.get(at).map(|player| player.name.clone());
-        let own = name.and_then(|name| self.leaf_of(&name));
-        let removes = |one: &Proposal| matches!(one, Proposal::Remove(leaf) if Some(*leaf) == own);
-        if self.waiting.iter().any(|waiting| removes(&waiting.proposal))
-            && !self.able(at, Operation::CommitBeforeOwnRemoval)
-        {
+        if !self.commits(at) {
             return Ok(None);
         }
         let plan = self.plan(at)?;
@@ -81,6 +76,33 @@ impl World {
         let wire = self.done(wire, &by, &what)?;
         self.log.sent(format!("{by} {what}"), &wire);
         Ok(Some(Made { by, wire, plan, external: false, joiner: None }))
+    }
+
+    /// Whether a member can commit what waits.
+    fn commits(&mut self, at: usize) -> bool {
+        let name = self.players.get(at).map(|player| player.name.clone());
+        let own = name.and_then(|name| self.leaf_of(&name));
+        let (mut removes_own, mut extends) = (false, 0);
+        let (mut updated, mut touched) = (Vec::new(), Vec::new());
+        for waiting in &self.waiting {
+            match &waiting.proposal {
+                Proposal::Remove(leaf) => {
+                    removes_own |= Some(*leaf) == own;
+                    touched.push(*leaf);
+                }
+                Proposal::Update { .. } => {
+                    let leaf = self.leaf_of(&waiting.by);
+                    updated.extend(leaf);
+                    touched.extend(leaf);
+                }
+                Proposal::Extensions(_) => extends += 1,
+                _ => {}
+            }
+        }
+        let twice = |leaf| touched.iter().filter(|one| *one == leaf).count() > 1;
+        (!removes_own || self.able(at, Operation::CommitBeforeOwnRemoval))
+            && (extends < 2 || self.able(at, Operation::CommitSeveralExtensions))
+            && (!updated.iter().any(twice) || self.able(at, Operation::CommitContradictingUpdates))
     }
 
     fn plan(&mut self, at: usize) -> Result<CommitPlan, What> {

@@ -12,7 +12,7 @@ impl World {
         self.read_inbox(at)?;
         let Some((operation, proposal)) = self.some_proposal(at)? else { return Ok(()) };
         if !self.able(at, operation) {
-            if matches!(proposal, Proposal::Add(_)) {
+            if operation == Operation::ProposeAdd {
                 let candidate = self.candidates.pop();
                 self.gone.extend(candidate.filter(|candidate| candidate.since > 0));
             }
@@ -25,6 +25,10 @@ impl World {
         let wire = self.done(wire, &name, &format!("proposes {words}"))?;
         self.log.sent(format!("{name} proposes {words}"), &wire);
         self.tally.proposals += 1;
+        if self.waiting.iter().any(|one| one.wire == wire) {
+            // The same proposal with the same signature: one message.
+            return Ok(());
+        }
         let number = self.waiting.len();
         self.waiting.push(Waiting { by: name.clone(), proposal, wire });
         for player in self.players.iter_mut().filter(|player| player.name != name) {
@@ -42,19 +46,24 @@ impl World {
         let has = |test: fn(&Proposal) -> bool| self.waiting.iter().any(|one| test(&one.proposal));
         let adds = has(|one| matches!(one, Proposal::Add(_)));
         let resumes = has(|one| matches!(one, Proposal::ResumptionPsk(_)));
-        let extends = has(|one| matches!(one, Proposal::Extensions(_)));
+        let extends = !self.contradictions && has(|one| matches!(one, Proposal::Extensions(_)));
+        let again = self.contradictions && self.prng.percent(20);
         Ok(match self.prng.below(8) {
+            0 if again && adds => {
+                let same = self.waiting.iter().find(|one| matches!(one.proposal, Proposal::Add(_)));
+                same.map(|one| (Operation::ProposeAddAgain, one.proposal.clone()))
+            }
             0 | 1 if self.has_room() && !resumes => {
                 Some((Operation::ProposeAdd, Proposal::Add(self.new_candidate()?)))
             }
-            2 => self.other_leaf(own).map(|leaf| (Operation::ProposeRemove, Proposal::Remove(leaf))),
-            3 if !self.touched(own) => {
+            2 => self.other_free_leaf(own).map(|leaf| (Operation::ProposeRemove, Proposal::Remove(leaf))),
+            3 if self.free(own) => {
                 Some((Operation::ProposeOwnRemoval, Proposal::Remove(own)))
             }
-            4 if !self.touched(own) => {
+            4 if self.free(own) => {
                 Some((Operation::ProposeUpdate, Proposal::Update { new_key: false }))
             }
-            5 if !self.touched(own) => {
+            5 if self.free(own) => {
                 Some((Operation::ProposeNewKey, Proposal::Update { new_key: true }))
             }
             6 if !adds && self.prng.percent(50) => {
@@ -79,6 +88,22 @@ impl World {
         let leaves: Vec<_> =
             leaves.filter(|leaf| *leaf != own && !self.touched(*leaf)).collect();
         self.prng.pick(&leaves).copied()
+    }
+
+    /// Another member's leaf that may be proposed to be removed.
+    fn other_free_leaf(&mut self, own: u32) -> Option<u32> {
+        if !self.contradictions {
+            return self.other_leaf(own);
+        }
+        let roster = &self.view.as_ref()?.roster;
+        let leaves: Vec<_> =
+            roster.iter().map(|(leaf, _, _)| *leaf).filter(|leaf| *leaf != own).collect();
+        self.prng.pick(&leaves).copied()
+    }
+
+    /// Whether this leaf may be proposed to be changed.
+    fn free(&self, leaf: u32) -> bool {
+        self.contradictions || !self.touched(leaf)
     }
 
     /// Whether a waiting proposal is about this leaf.

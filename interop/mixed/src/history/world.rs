@@ -63,6 +63,8 @@ pub(super) struct World {
     pub(super) letters: Vec<Letter>,
     pub(super) psks: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) view: Option<View>,
+    /// Whether proposals may contradict others that wait: the committer has to choose.
+    pub(super) contradictions: bool,
     names: usize,
 }
 
@@ -70,6 +72,7 @@ impl World {
     pub(super) fn new(options: &Options) -> Self {
         let mut prng = Prng::new(options.seed.wrapping_mul(7).wrapping_add(options.suite.into()));
         let bear = |peer: &Peer| can(*peer, Operation::GreaseExtensions);
+        let contradictions = prng.percent(30);
         let setup = Setup {
             suite: options.suite,
             public_handshakes: prng.percent(50),
@@ -91,6 +94,7 @@ impl World {
             letters: Vec::new(),
             psks: Vec::new(),
             view: None,
+            contradictions,
             names: 0,
         }
     }
