@@ -138,6 +138,8 @@ pub enum Event {
     },
     /// A proposal waits now.
     Proposal,
+    /// The message was received before, or says what another has said.
+    Nothing,
     /// A new epoch has begun.
     Commit,
     /// The Commit has removed this member.

@@ -198,6 +198,7 @@ impl Member for CircletMember {
                 Ok(Event::Commit)
             }
             Received::Removed(_) => Ok(Event::Removed),
+            Received::Duplicate => Ok(Event::Nothing),
             other => Err(Fault::of(other)),
         }
     }
