@@ -59,6 +59,8 @@ pub enum Operation {
     CommitBeforeOwnRemoval,
     /// A Commit while several GroupContextExtensions proposals wait.
     CommitSeveralExtensions,
+    /// A Commit while two proposals wait that add the same client.
+    CommitDoubleAdds,
     /// A Commit while an Update and another proposal about the same leaf wait.
     CommitContradictingUpdates,
     /// A Commit with PSKs both by value and by reference.
@@ -110,6 +112,11 @@ pub const LEFT_OUT: &[LeftOut] = &[
         peer: Peer::OpenMls,
         operation: Operation::CommitSeveralExtensions,
         why: "does not choose among several GroupContextExtensions proposals",
+    },
+    LeftOut {
+        peer: Peer::OpenMls,
+        operation: Operation::CommitDoubleAdds,
+        why: "does not choose among Adds of the same client",
     },
     LeftOut {
         peer: Peer::MlsRs,

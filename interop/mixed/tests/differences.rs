@@ -124,6 +124,23 @@ fn openmls_does_not_choose_among_extensions() {
 
 /// Difference 5.
 #[test]
+fn openmls_does_not_choose_among_adds_of_one_client() {
+    for peer in [Peer::Circlet, Peer::OpenMls, Peer::MlsRs] {
+        let mut members = group(&[peer, Peer::Circlet, Peer::Circlet]);
+        let add = Proposal::Add(member(Peer::Circlet, "new").key_package().unwrap());
+        propose(&mut members, 1, &add);
+        propose(&mut members, 2, &add);
+        let commit = members[0].commit(&plan(vec![]));
+        if peer == Peer::OpenMls {
+            refuses(commit, "DuplicateSignatureKey");
+        } else {
+            assert_eq!(members[1].receive(&commit.unwrap()), Ok(Event::Commit));
+        }
+    }
+}
+
+/// Difference 6.
+#[test]
 fn openmls_computes_the_psk_secret_in_another_order() {
     for peer in [Peer::Circlet, Peer::OpenMls, Peer::MlsRs] {
         let mut members = group(&[peer, Peer::Circlet, Peer::OpenMls, Peer::MlsRs]);
@@ -145,7 +162,7 @@ fn openmls_computes_the_psk_secret_in_another_order() {
     }
 }
 
-/// Difference 6.
+/// Difference 7.
 #[test]
 fn mls_rs_commits_an_update_beside_the_removal_of_its_leaf() {
     for peer in [Peer::Circlet, Peer::OpenMls, Peer::MlsRs] {
@@ -166,7 +183,7 @@ fn mls_rs_commits_an_update_beside_the_removal_of_its_leaf() {
     }
 }
 
-/// Difference 7.
+/// Difference 8.
 #[test]
 fn mls_rs_refuses_late_messages_of_changed_senders() {
     for peer in [Peer::Circlet, Peer::OpenMls, Peer::MlsRs] {

@@ -83,7 +83,7 @@ impl World {
         let name = self.players.get(at).map(|player| player.name.clone());
         let own = name.and_then(|name| self.leaf_of(&name));
         let (mut removes_own, mut extends) = (false, 0);
-        let (mut updated, mut touched) = (Vec::new(), Vec::new());
+        let (mut updated, mut touched, mut added) = (Vec::new(), Vec::new(), Vec::new());
         for waiting in &self.waiting {
             match &waiting.proposal {
                 Proposal::Remove(leaf) => {
@@ -96,12 +96,17 @@ impl World {
                     touched.extend(leaf);
                 }
                 Proposal::Extensions(_) => extends += 1,
+                Proposal::Add(key_package) => added.push(key_package),
                 _ => {}
             }
         }
         let twice = |leaf| touched.iter().filter(|one| *one == leaf).count() > 1;
+        let count = added.len();
+        (added.sort_unstable(), added.dedup());
+        let doubled = added.len() < count;
         (!removes_own || self.able(at, Operation::CommitBeforeOwnRemoval))
             && (extends < 2 || self.able(at, Operation::CommitSeveralExtensions))
+            && (!doubled || self.able(at, Operation::CommitDoubleAdds))
             && (!updated.iter().any(twice) || self.able(at, Operation::CommitContradictingUpdates))
     }
 
