@@ -218,7 +218,7 @@ impl Scene {
         match state.open(MlsMessage::read(message, &self.settings.context)?, Some(NOW))? {
             Opened::Proposal(opened) => opened.review(state, &BasicValidator).map(drop),
             Opened::Commit(opened) => {
-                state.process(opened.review(&BasicValidator)?, psks)?;
+                drop(state.process(opened.review(&BasicValidator)?, psks)?);
                 panic!("a confirmation tag by nobody");
             }
             other => panic!("{other:?}"),
