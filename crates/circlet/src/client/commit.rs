@@ -1,10 +1,11 @@
 use std::fmt;
 
+use crate::crypto::HashReference;
 use crate::error::{Error, Misuse};
 use crate::group::{ByReference, CommitOutcome, CommitRequest, LeafChange, StagedCommit};
 use crate::message::Proposal;
 use crate::schedule::Psk;
-use crate::tree::{Extensions, LeafIndex};
+use crate::tree::{Extensions, LeafIndex, ProposalType};
 
 use super::Group;
 use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
@@ -109,9 +110,51 @@ impl<'a> CommitBuilder<'a> {
         self
     }
 
-    /// Leaves the proposals that wait where they are.
+    /// Proposes something of the application's own: see [`Group::propose_custom`]. Whoever gets the
+    /// Commit finds it in [`CommitOutcome::custom`].
+    ///
+    /// [`Self::stage`] gives [`Misuse::UnregisteredProposalType`] if the type is not registered, and
+    /// [`Error::Violation`] if a member lacks it.
+    pub fn custom(self, proposal_type: ProposalType, body: impl Into<Vec<u8>>) -> Self {
+        self.propose(Proposal::Custom { proposal_type, body: body.into() })
+    }
+
+    /// Takes none of the proposals that wait. They are of this epoch, and so gone with it once the
+    /// Commit is confirmed: whoever still wants them proposes them anew.
     pub fn without_waiting_proposals(mut self) -> Self {
         self.request.by_reference = ByReference::Nothing;
+        self
+    }
+
+    /// Takes all of the proposals that wait but this one, by
+    /// [`ReceivedProposal::reference`](super::ReceivedProposal::reference) or
+    /// [`WaitingProposal::reference`](super::WaitingProposal). It is gone with the epoch. May be said
+    /// more than once; a reference that nothing has changes nothing.
+    ///
+    /// ```
+    /// # use circlet::{Client, Received};
+    /// # fn main() -> Result<(), circlet::Error> {
+    /// # let (alice, bob) = (Client::builder("alice").build()?, Client::builder("bob").build()?);
+    /// # let carol = Client::builder("carol").build()?;
+    /// # let group = alice.create_group()?;
+    /// # let bobs = bob.join(group.invite([bob.key_package()?])?.confirm()?.welcome())?;
+    /// let wire = bobs.propose_add(carol.key_package()?)?;
+    /// let Received::Proposal(unwanted) = group.receive(&wire)? else { panic!("no proposal") };
+    ///
+    /// let pending = group.commit().without(unwanted.reference()).stage()?;
+    /// assert!(pending.outcome().added.is_empty());
+    /// assert_eq!(pending.outcome().left_out, [unwanted.reference().clone()]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn without(mut self, reference: &HashReference) -> Self {
+        match &mut self.request.by_reference {
+            ByReference::FittingBut(but) => but.push(reference.clone()),
+            held @ ByReference::Fitting => {
+                *held = ByReference::FittingBut(vec![reference.clone()]);
+            }
+            ByReference::Nothing | ByReference::Exactly(_) => {}
+        }
         self
     }
 
@@ -157,6 +200,7 @@ impl<'a> CommitBuilder<'a> {
     ///
     /// # Errors
     /// [`Misuse::CommitStaged`] if there is one already; [`Misuse::NotKeyPackage`];
+    /// [`Misuse::UnregisteredProposalType`]; [`Misuse::UnregisteredCredentialType`];
     /// [`Error::Violation`] if the proposals are not valid;
     /// [`Refused::Credential`](crate::Refused::Credential);
     /// [`Unready::UnknownPsk`](crate::Unready::UnknownPsk); the store or the generator failed.

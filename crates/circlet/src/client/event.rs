@@ -1,4 +1,5 @@
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
+use crate::crypto::HashReference;
 use crate::error::Error;
 use crate::group::{ApplicationMessage, CommitOutcome, Member, Proposer};
 use crate::message::{GroupId, Proposal};
@@ -67,8 +68,22 @@ pub struct Message {
 #[derive(Clone, Debug)]
 pub struct ReceivedProposal {
     id: DeliveryId,
+    reference: HashReference,
     sender: Proposer,
     proposal: Proposal,
+}
+
+/// One of the proposals that wait for a Commit: somebody else's, or one's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WaitingProposal {
+    /// What a Commit refers to it by: see [`CommitBuilder::without`](super::CommitBuilder::without)
+    /// and [`CommitOutcome::left_out`].
+    pub reference: HashReference,
+    /// Who made it.
+    pub sender: Proposer,
+    /// What is proposed.
+    pub proposal: Proposal,
 }
 
 /// What a Commit did to a group.
@@ -137,6 +152,7 @@ impl Received {
             }
             Self::Proposal(event) => {
                 writer.u8(2);
+                event.reference.encode(writer);
                 write_proposer(&event.sender, writer);
                 event.proposal.encode(writer);
             }
@@ -180,6 +196,7 @@ impl Received {
             1 => Ok(Self::Message(Message { id, message: read_message(reader)? })),
             2 => Ok(Self::Proposal(ReceivedProposal {
                 id,
+                reference: HashReference::decode(reader)?,
                 sender: read_proposer(reader)?,
                 proposal: Proposal::decode(reader)?,
             })),
@@ -268,14 +285,33 @@ impl Message {
 }
 
 impl ReceivedProposal {
-    pub(super) fn new(id: DeliveryId, sender: Proposer, proposal: Proposal) -> Self {
-        Self { id, sender, proposal }
+    pub(super) fn new(
+        id: DeliveryId,
+        reference: HashReference,
+        sender: Proposer,
+        proposal: Proposal,
+    ) -> Self {
+        Self { id, reference, sender, proposal }
     }
 
     /// What to acknowledge it by.
     #[must_use]
     pub fn id(&self) -> &DeliveryId {
         &self.id
+    }
+
+    /// The group.
+    #[must_use]
+    pub fn group_id(&self) -> &GroupId {
+        self.id.group_id()
+    }
+
+    /// What a Commit refers to it by. A Commit leaves it out by
+    /// [`CommitBuilder::without`](super::CommitBuilder::without), and says in
+    /// [`CommitOutcome::left_out`] that it did.
+    #[must_use]
+    pub fn reference(&self) -> &HashReference {
+        &self.reference
     }
 
     /// Who proposed.

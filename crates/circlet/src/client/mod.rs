@@ -27,14 +27,16 @@ use std::sync::Arc;
 
 pub use builder::{ClientBuilder, Clock, SystemClock};
 pub use commit::{CommitBuilder, Confirmed, Invited, PendingCommit, PendingInvite};
-pub use event::{Continuation, EpochChange, Joined, Message, Received, ReceivedProposal};
+pub use event::{
+    Continuation, EpochChange, Joined, Message, Received, ReceivedProposal, WaitingProposal,
+};
 pub use external::{ExternalJoinBuilder, PendingJoin};
 pub use group::{Group, GroupOptions};
 pub use outgoing::{DeliveryId, Outgoing, OutgoingKind};
 pub use subgroup::{Continued, ReInitOptions};
 
 use crate::codec::Encode;
-use crate::crypto::{CipherSuite, Rng, Secret};
+use crate::crypto::{CipherSuite, Rng, Secret, SignaturePublicKey};
 use crate::error::{Error, Misuse, Unready};
 pub use crate::group::Proposer;
 use crate::group::{JoinKeys, LeafTemplate, Settings, best_cipher_suite};
@@ -94,6 +96,20 @@ impl Client {
     #[must_use]
     pub fn credential(&self) -> &Credential {
         &self.inner.credential
+    }
+
+    /// The key that this client's key packages and new groups begin with: what an authentication
+    /// service has to know. In a group it may have another by now
+    /// ([`CommitBuilder::new_signature_key`]): see [`Group::own_member`].
+    #[must_use]
+    pub fn signature_key(&self) -> &SignaturePublicKey {
+        self.inner.signer.public_key()
+    }
+
+    /// The cipher suite of this client's keys and groups: the one that it was made with.
+    #[must_use]
+    pub fn cipher_suite(&self) -> CipherSuite {
+        self.inner.settings.suite.id()
     }
 
     /// A fresh key package for others to add this client with, an encoded MLSMessage. It is for

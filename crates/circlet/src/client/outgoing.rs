@@ -114,6 +114,12 @@ impl Outgoing {
         self.ratchet_tree.as_deref()
     }
 
+    /// The group.
+    #[must_use]
+    pub fn group_id(&self) -> &GroupId {
+        self.id.group_id()
+    }
+
     /// What to acknowledge it by.
     #[must_use]
     pub fn id(&self) -> &DeliveryId {

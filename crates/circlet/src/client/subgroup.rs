@@ -49,8 +49,8 @@ impl Group {
     /// it along only if it has nothing else.
     ///
     /// # Errors
-    /// [`Misuse::GroupExists`] if the new id is the old one's; [`Error::Violation`] if the
-    /// extensions are not valid; otherwise as for [`Self::propose_add`].
+    /// [`Misuse::GroupExists`] if the new id is the old one's; [`Misuse::UnsupportedSuite`] if this
+    /// client's provider does not have the cipher suite; [`Error::Violation`] if the extensions are not valid; otherwise as for [`Self::propose_add`].
     pub fn propose_reinit(&self, options: ReInitOptions) -> Result<Outgoing, Error> {
         let reinit = self.read_reinit(options)?;
         self.propose(Proposal::ReInit(reinit))
@@ -151,10 +151,15 @@ impl Group {
         if group_id == *self.id() {
             return Err(Misuse::GroupExists.into());
         }
+        let suite = cipher_suite.unwrap_or(inner.settings.suite.id());
+        // Whoever asks for the move is the first who has to be able to go along.
+        if !inner.settings.suite.provider().suites().iter().any(|spec| spec.suite == suite) {
+            return Err(Misuse::UnsupportedSuite(suite).into());
+        }
         Ok(ReInit {
             group_id,
             version: MLS10,
-            cipher_suite: cipher_suite.unwrap_or(inner.settings.suite.id()),
+            cipher_suite: suite,
             extensions: extensions.map_or_else(|| self.extensions(), Ok)?,
         })
     }
@@ -162,7 +167,8 @@ impl Group {
 
 impl CommitBuilder<'_> {
     /// Closes the group in favour of a new one (RFC 9420 section 11.2): nothing else may be in the
-    /// Commit. Once it is confirmed, [`Group::reinitialize`] creates the new one.
+    /// Commit. [`Self::stage`] gives [`Misuse::UnsupportedSuite`] if this client's provider does not
+    /// have the new cipher suite. Once it is confirmed, [`Group::reinitialize`] creates the new one.
     pub fn reinit(self, options: ReInitOptions) -> Self {
         match self.group().read_reinit(options) {
             Ok(reinit) => self.propose(Proposal::ReInit(reinit)),

@@ -66,6 +66,8 @@ pub enum ByReference {
     /// a committer should do so.
     #[default]
     Fitting,
+    /// The same without these, which the caller wants to leave out.
+    FittingBut(Vec<HashReference>),
     /// None of them.
     Nothing,
     /// Those that somebody else has chosen, such as a delivery service: all of these in this order,
@@ -194,6 +196,7 @@ impl GroupState {
         for item in &applied.items {
             item.ask(judge.validator, self.group_id())?;
         }
+        let left_out = self.left_out(list.iter().filter_map(|item| item.reference.as_ref()));
         let path = self.make_path(&request, &list, &mut applied, judge, signers, rng)?;
         let changed = applied.changed(path.is_some().then_some(self.own_leaf));
         applied.check_outcome(&changed)?;
@@ -202,7 +205,7 @@ impl GroupState {
         let present = if off("V-12.4.1-05") { signers.of_leaf() } else { signers.present };
         let (signed, advance) =
             self.sign_commit(&request, list, &applied, path.as_ref(), &psks, present, rng)?;
-        let outcome = self.own_outcome(&applied, &changed)?;
+        let outcome = self.own_outcome(&applied, &changed, left_out)?;
         let suite = &self.settings.suite;
         let tag = advance.tag(suite)?;
         let mut signed = signed;
@@ -311,6 +314,11 @@ impl GroupState {
         let by_value: Vec<Resolved> = by_value.collect();
         let mut list = match &request.by_reference {
             ByReference::Fitting => self.fitting(&request.by_value, &by_value, trial)?,
+            ByReference::FittingBut(but) => {
+                let mut list = self.fitting(&request.by_value, &by_value, trial)?;
+                list.retain(|item| !item.reference.as_ref().is_some_and(|held| but.contains(held)));
+                list
+            }
             ByReference::Nothing => Vec::new(),
             ByReference::Exactly(references) => self.chosen(references)?,
         };

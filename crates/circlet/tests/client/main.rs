@@ -12,6 +12,7 @@
 mod crypto_support;
 
 mod app;
+mod coming_back;
 mod commits;
 mod conversation;
 mod crash;
@@ -27,3 +28,5 @@ mod script;
 mod shared;
 mod subgroup;
 mod threads;
+mod types;
+mod waiting;
