@@ -161,7 +161,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Where random values of no meaning go (RFC 9420 section 13.5).
+    /// Where random values of no meaning go (RFC 9420 section 13.5). Default
+    /// [`Grease::Everywhere`].
     #[must_use]
     pub fn grease(mut self, grease: Grease) -> Self {
         self.grease = grease;

@@ -4,6 +4,7 @@ use crate::crypto::HashReference;
 use crate::error::{Error, Misuse};
 use crate::group::{ByReference, CommitOutcome, CommitRequest, LeafChange, StagedCommit};
 use crate::message::Proposal;
+use crate::rows::LoadedGroup;
 use crate::schedule::Psk;
 use crate::tree::{Extensions, LeafIndex, ProposalType};
 
@@ -11,7 +12,8 @@ use super::Group;
 use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
 use super::plan::{self, Staged};
 
-/// Collects what a Commit does. Beside that, it takes all proposals that wait.
+/// Collects what a Commit does. Beside that, it takes all proposals that wait, a ReInit if nothing
+/// else does: that closes the group.
 ///
 /// ```
 /// # use circlet::Client;
@@ -30,6 +32,7 @@ pub struct CommitBuilder<'a> {
     group: &'a Group,
     request: CommitRequest,
     psks: Vec<Psk>,
+    without: Vec<HashReference>,
     new_signature_key: bool,
     /// The first thing that went wrong, told by `stage`.
     error: Option<Error>,
@@ -69,7 +72,8 @@ impl<'a> CommitBuilder<'a> {
     pub(super) fn new(group: &'a Group) -> Self {
         let framing = group.inner().framing(&[]);
         let request = CommitRequest { framing, ..CommitRequest::default() };
-        Self { group, request, psks: Vec::new(), new_signature_key: false, error: None }
+        let (psks, without) = (Vec::new(), Vec::new());
+        Self { group, request, psks, without, new_signature_key: false, error: None }
     }
 
     /// Adds the client of a key package, an encoded MLSMessage.
@@ -148,13 +152,13 @@ impl<'a> CommitBuilder<'a> {
     /// # }
     /// ```
     pub fn without(mut self, reference: &HashReference) -> Self {
-        match &mut self.request.by_reference {
-            ByReference::FittingBut(but) => but.push(reference.clone()),
-            held @ ByReference::Fitting => {
-                *held = ByReference::FittingBut(vec![reference.clone()]);
-            }
-            ByReference::Nothing | ByReference::Exactly(_) => {}
-        }
+        self.without.push(reference.clone());
+        self
+    }
+
+    /// Leaves a ReInit that waits alone: this Commit does not close the group.
+    pub fn without_reinit(mut self) -> Self {
+        self.request.by_reference = ByReference::FittingButReInit;
         self
     }
 
@@ -227,11 +231,30 @@ impl<'a> CommitBuilder<'a> {
             let id = self.group.psk_id(psk)?;
             self.request.by_value.push(Proposal::PreSharedKey(id));
         }
-        let request = self.request;
+        let (request, without) = (self.request, self.without);
         let (inner, new_key) = (self.group.inner(), self.new_signature_key);
-        let Staged { message, ratchet_tree, outcome } = inner
-            .run(self.group.id(), |group, env| plan::stage(group, request.clone(), new_key, env))?;
+        let staged = inner.run(self.group.id(), |group, env| {
+            let by_reference = taken(&request.by_reference, &without, group);
+            let request = CommitRequest { by_reference, ..request.clone() };
+            plan::stage(group, request, new_key, env)
+        });
+        let Staged { message, ratchet_tree, outcome } = staged?;
         Ok(PendingCommit { group: self.group.clone(), message, ratchet_tree, outcome })
+    }
+}
+
+/// What a Commit takes of what waits, where these are to be left out too.
+fn taken(chosen: &ByReference, without: &[HashReference], group: &LoadedGroup) -> ByReference {
+    let mut left_out = without.to_vec();
+    match chosen {
+        ByReference::FittingButReInit if !left_out.is_empty() => {
+            let waiting = group.state.proposals.iter();
+            let reinits = waiting.filter(|held| matches!(held.proposal, Proposal::ReInit(_)));
+            left_out.extend(reinits.map(|held| held.reference.clone()));
+            ByReference::FittingBut(left_out)
+        }
+        ByReference::Fitting if !left_out.is_empty() => ByReference::FittingBut(left_out),
+        other => other.clone(),
     }
 }
 

@@ -354,6 +354,7 @@ impl Inner {
         let settings = self.settings.clone();
         let rng = &mut self.rng();
         let state = GroupState::create(settings, id.clone(), options.extensions, keys, rng)?;
+        state.review(&*self.validator)?;
         match self.begin(state, Batch::default(), |_| Ok(())) {
             Ok(()) => Ok(id),
             Err(Error::Storage(StorageError::Conflict)) => Err(Misuse::GroupExists.into()),

@@ -194,12 +194,13 @@ impl Group {
         self.commit().remove(leaf_index).stage()
     }
 
-    /// Stages a Commit that renews this client's keys.
+    /// Stages a Commit that renews this client's keys. It takes the proposals that wait, but no
+    /// ReInit: that takes [`Self::commit`].
     ///
     /// # Errors
     /// As for [`CommitBuilder::stage`].
     pub fn update(&self) -> Result<PendingCommit, Error> {
-        self.commit().stage()
+        self.commit().without_reinit().stage()
     }
 
     /// The Commit that is staged, such as before a restart.

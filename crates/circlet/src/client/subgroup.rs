@@ -96,6 +96,12 @@ impl Group {
     /// members (RFC 9420 section 11.2). Any member may do this. For a ReInit to another cipher
     /// suite, see [`Client::reinitialize`].
     ///
+    /// Where two members do it at once, each has a group of its own with the new id, and the other's
+    /// Welcome gives [`Misuse::GroupExists`]. The application says who gives way, by a rule that all
+    /// know, such as that the committer of the ReInit creates the group, or that the delivery
+    /// service's first Welcome counts: the other one [forgets](Self::forget) the group that it has
+    /// made, and joins by the Welcome.
+    ///
     /// This group stays as it is; once all late messages are read, [`Self::forget`] it. A member
     /// that has not joined the new group yet needs the old one for that.
     ///

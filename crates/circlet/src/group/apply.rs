@@ -95,7 +95,8 @@ impl GroupState {
     }
 
     /// V-12.1.7-02: new extensions take the place of all old ones. V-12.3-02: what else is in the
-    /// list is held against the new ones. V-12.1.7-04: the application judges external senders.
+    /// list is held against the new ones. V-12.1.7-04: the application judges external senders, of
+    /// a proposal by reference when it was received.
     /// V-12.1.8-05: their list is read strictly; the same one may be there twice.
     fn apply_extensions(&self, tree: &RatchetTree, list: &[Resolved]) -> Result<Applied, Error> {
         let mut extensions = self.epoch.context.extensions.clone();
@@ -111,7 +112,7 @@ impl GroupState {
                         Err(_) if off("V-12.1.8-05") => {}
                         senders => drop(senders?),
                     }
-                    if !off("V-12.1.7-04") {
+                    if item.reference.is_none() && !off("V-12.1.7-04") {
                         items.extend(items_of_senders(new, &self.settings));
                     }
                     match off("V-12.1.7-02") {

@@ -17,6 +17,7 @@ use crate::tree::{LeafNode, LeafNodeContent, RatchetTree};
 use super::apply::{Applied, replacing};
 use super::info::sign_group_info;
 use super::path::NewPath;
+use super::pending::CachedProposal;
 use super::process::{Advance, added_nodes};
 use super::step::{Change, NextEpoch};
 use super::{CommitOutcome, Framing, GroupState, Judge, LeafChange, PskSource, Signers, Step};
@@ -66,8 +67,10 @@ pub enum ByReference {
     /// a committer should do so.
     #[default]
     Fitting,
-    /// The same without these, which the caller wants to leave out.
+    /// The same without these.
     FittingBut(Vec<HashReference>),
+    /// The same without a ReInit, which would close the group.
+    FittingButReInit,
     /// None of them.
     Nothing,
     /// Those that somebody else has chosen, such as a delivery service: all of these in this order,
@@ -313,11 +316,16 @@ impl GroupState {
         });
         let by_value: Vec<Resolved> = by_value.collect();
         let mut list = match &request.by_reference {
-            ByReference::Fitting => self.fitting(&request.by_value, &by_value, trial)?,
-            ByReference::FittingBut(but) => {
-                let mut list = self.fitting(&request.by_value, &by_value, trial)?;
-                list.retain(|item| !item.reference.as_ref().is_some_and(|held| but.contains(held)));
-                list
+            ByReference::Fitting => self.fitting(&request.by_value, &by_value, &[], trial)?,
+            ByReference::FittingBut(left_out) => {
+                self.fitting(&request.by_value, &by_value, left_out, trial)?
+            }
+            ByReference::FittingButReInit => {
+                let is_reinit =
+                    |held: &&CachedProposal| matches!(held.proposal, Proposal::ReInit(_));
+                let waiting = self.proposals.iter().filter(is_reinit);
+                let left_out: Vec<_> = waiting.map(|held| held.reference.clone()).collect();
+                self.fitting(&request.by_value, &by_value, &left_out, trial)?
             }
             ByReference::Nothing => Vec::new(),
             ByReference::Exactly(references) => self.chosen(references)?,
@@ -349,10 +357,11 @@ impl GroupState {
         &self,
         proposals: &[Proposal],
         by_value: &[Resolved],
+        left_out: &[HashReference],
         trial: Trial<'_>,
     ) -> Result<Vec<Resolved>, Error> {
         let tree = &self.epoch.tree;
-        let waiting = self.proposals.select(self.own_leaf, proposals, tree, trial.now);
+        let waiting = self.proposals.select(self.own_leaf, (proposals, left_out), tree, trial.now);
         let mut kept = Vec::new();
         if off("V-12.4-02") {
             return Ok(kept);

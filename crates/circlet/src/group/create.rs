@@ -3,12 +3,14 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::codec::Encode;
 use crate::crypto::{CryptoError, Digest, Rng};
 use crate::error::{Error, Misuse, Refused};
+use crate::identity::CredentialValidator;
 use crate::message::{GroupContext, GroupId};
 use crate::mutation::off;
 use crate::rules::leaf::{Requirements, check_key_package, ensure_group_context_extensions};
 use crate::schedule::{EpochSecret, SecretTree, SkippedKeys, interim_transcript_hash};
 use crate::tree::{Extensions, LeafIndex, RatchetTree};
 
+use super::apply::items_of_senders;
 use super::past::FormerMembers;
 use super::pending::ProposalCache;
 use super::{EpochState, GroupState, JoinKeys, Settings, Status};
@@ -72,6 +74,16 @@ impl GroupState {
             private_keys: BTreeMap::from([(node, keys.leaf_key)]),
         };
         Ok(Self::begin(settings, leaf, epoch))
+    }
+
+    /// The credentials that the group itself names, which are those of its external senders: who
+    /// begins a group with some has them judged as its members will.
+    ///
+    /// # Errors
+    /// [`Refused::Credential`].
+    pub fn review(&self, validator: &dyn CredentialValidator) -> Result<(), Error> {
+        let items = items_of_senders(&self.epoch.context.extensions, &self.settings);
+        items.iter().try_for_each(|item| item.ask(validator, self.group_id()))
     }
 
     /// The first value of a group.

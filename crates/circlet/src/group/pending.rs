@@ -99,16 +99,17 @@ impl ProposalCache {
     }
 
     /// What a Commit of this member takes from the cache beside the proposals that it has by
-    /// value: all that the rules of section 12.2 let it take. Where they contradict each other, a
+    /// value: all that the rules of section 12.2 let it take, but for those left out. Where they contradict each other, a
     /// Remove goes before an Update, a later Update before an earlier one (V-12.2-06), and
     /// everything before a ReInit (V-12.2-13).
     pub(crate) fn select(
         &self,
         committer: LeafIndex,
-        by_value: &[Proposal],
+        (by_value, left_out): (&[Proposal], &[HashReference]),
         tree: &RatchetTree,
         now: Option<u64>,
     ) -> Vec<Resolved> {
+        let is_wanted = |held: &&CachedProposal| !left_out.contains(&held.reference);
         let may_be_sent = |held: &&CachedProposal| match (&held.proposal, now) {
             // V-7.3-07: the committer answers for the lifetimes of all that it adds.
             (Proposal::Add(key_package), Some(now)) => {
@@ -117,7 +118,7 @@ impl ProposalCache {
             _ => true,
         };
         let mut waiting: Vec<&CachedProposal> =
-            self.by_reference.values().filter(may_be_sent).collect();
+            self.by_reference.values().filter(is_wanted).filter(may_be_sent).collect();
         waiting.sort_by_key(|proposal| proposal.sequence);
         let mut taken = Taken::new(committer, by_value, tree, &waiting);
         let mut selected: Vec<&CachedProposal> = Vec::new();

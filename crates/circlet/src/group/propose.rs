@@ -13,7 +13,7 @@ use crate::rules::proposals::{
 };
 use crate::tree::{Extensions, LeafNode, LeafNodeContent, LeafNodeSource};
 
-use super::apply::{item_of, replacing};
+use super::apply::{item_of, items_of_senders, replacing};
 use super::open::Verified;
 use super::pending::CachedProposal;
 use super::step::{Change, RatchetUse};
@@ -25,7 +25,7 @@ pub struct OpenedProposal {
     group: GroupId,
     cached: CachedProposal,
     known: bool,
-    item: Option<ReviewItem>,
+    items: Vec<ReviewItem>,
     from: u64,
     ratchet: Option<RatchetUse>,
 }
@@ -50,13 +50,14 @@ impl OpenedProposal {
         self.known
     }
 
-    /// The credential that the application has to judge, if the proposal brings one.
+    /// The credentials that the application has to judge, where the proposal brings any: that of a
+    /// leaf, or of external senders.
     #[must_use]
-    pub fn review_item(&self) -> Option<&ReviewItem> {
-        self.item.as_ref()
+    pub fn review_items(&self) -> &[ReviewItem] {
+        &self.items
     }
 
-    /// Accepts the proposal after its credential was judged: it waits for a Commit.
+    /// Accepts the proposal after its credentials were judged: it waits for a Commit.
     pub fn accept(self) -> (HashReference, Step) {
         let reference = self.cached.reference.clone();
         let Self { group, cached, known, from, ratchet, .. } = self;
@@ -76,7 +77,7 @@ impl OpenedProposal {
         state: &GroupState,
         validator: &dyn CredentialValidator,
     ) -> Result<(HashReference, Step), Error> {
-        if let Some(item) = &self.item {
+        for item in &self.items {
             item.ask(validator, state.group_id())?;
         }
         Ok(self.accept())
@@ -103,7 +104,7 @@ impl GroupState {
         if let (Proposal::Add(key_package), Some(now)) = (&proposal, judge.now) {
             ensure_lifetime(&key_package.leaf_node, now)?;
         }
-        if let Some(item) = self.item_of_proposal(&proposal, Sender::Member(self.own_leaf)) {
+        for item in self.items_of_proposal(&proposal, Sender::Member(self.own_leaf)) {
             item.ask(judge.validator, self.group_id())?;
         }
         self.propose_with(proposal, None, framing, signer, rng)
@@ -201,7 +202,7 @@ impl GroupState {
         if let (Proposal::Add(key_package), Some(now)) = (&proposal, now) {
             ensure_lifetime(&key_package.leaf_node, now)?;
         }
-        let item = self.item_of_proposal(&proposal, content.sender);
+        let items = self.items_of_proposal(&proposal, content.sender);
         let cached = CachedProposal {
             sequence: self.proposals.next_sequence(),
             reference,
@@ -210,7 +211,7 @@ impl GroupState {
             leaf_key: None,
         };
         let group = self.group_id().clone();
-        Ok(OpenedProposal { group, cached, known, item, from: self.version, ratchet })
+        Ok(OpenedProposal { group, cached, known, items, from: self.version, ratchet })
     }
 
     /// What can be said of a proposal without the list that it will be in: the group's extensions
@@ -249,19 +250,24 @@ impl GroupState {
         Ok(())
     }
 
-    fn item_of_proposal(&self, proposal: &Proposal, sender: Sender) -> Option<ReviewItem> {
+    /// V-12.1.7-04: what the application judges when a proposal is made or received, and not again
+    /// when it is committed by reference.
+    fn items_of_proposal(&self, proposal: &Proposal, sender: Sender) -> Vec<ReviewItem> {
         match (proposal, sender) {
             (Proposal::Add(key_package), Sender::NewMemberProposal) => {
-                Some(item_of(&key_package.leaf_node, CredentialUse::SelfAdd))
+                vec![item_of(&key_package.leaf_node, CredentialUse::SelfAdd)]
             }
             (Proposal::Add(key_package), _) => {
-                Some(item_of(&key_package.leaf_node, CredentialUse::Add))
+                vec![item_of(&key_package.leaf_node, CredentialUse::Add)]
             }
             (Proposal::Update(leaf), Sender::Member(sender)) => {
-                let old = self.epoch.tree.leaf(sender)?;
-                Some(replacing(leaf, old, CredentialUse::Update))
+                let old = self.epoch.tree.leaf(sender);
+                old.map(|old| replacing(leaf, old, CredentialUse::Update)).into_iter().collect()
             }
-            _ => None,
+            (Proposal::GroupContextExtensions(new), _) if !off("V-12.1.7-04") => {
+                items_of_senders(new, &self.settings)
+            }
+            _ => Vec::new(),
         }
     }
 

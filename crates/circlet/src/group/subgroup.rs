@@ -174,6 +174,7 @@ impl OldGroup {
     ) -> Result<NewGroup, Error> {
         let Founding { settings, keys, key_packages, force_path, tree_in_welcome } = founding;
         let alone = GroupState::create(settings.clone(), group_id, extensions, keys, rng)?;
+        alone.review(judge.validator)?;
         let psk = self.psk_id(usage, settings.suite.secret_length(), rng)?;
         let list = first_list(&alone, key_packages, psk)?;
         let trial = Trial { tree: &alone.epoch.tree, now: judge.now, psks: self };

@@ -1,13 +1,15 @@
 //! Making and opening a client: its store, its credential and its key.
 
+use circlet::client::GroupOptions;
 use circlet::codec::{Decode, DecodeContext};
 use circlet::crypto::providers::DefaultProvider;
 use circlet::crypto::{CipherSuite, Suite};
 use circlet::identity::{
-    Credential, CredentialCheck, CredentialRejected, CredentialType, CredentialValidator, Signer,
-    SigningKey,
+    Credential, CredentialCheck, CredentialRejected, CredentialType, CredentialUse,
+    CredentialValidator, Signer, SigningKey,
 };
 use circlet::message::MlsMessage;
+use circlet::tree::{Extensions, ExternalSender};
 use circlet::{Client, Error, Misuse, Refused};
 use std::sync::Arc;
 
@@ -143,4 +145,44 @@ fn a_staged_commit_says_what_it_will_do() {
     let reopened = person.open().group(group.id()).unwrap();
     assert_eq!(*reopened.pending_commit().unwrap().unwrap().outcome(), outcome);
     assert_eq!(*pending.confirm().unwrap().outcome(), outcome);
+}
+
+/// Takes members, but no external senders.
+struct NoServers;
+
+impl CredentialValidator for NoServers {
+    fn validate(&self, check: &CredentialCheck<'_>) -> Result<(), CredentialRejected> {
+        match check.reason {
+            CredentialUse::ExternalSender => Err(CredentialRejected),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// V-12.1.7-04: external senders are judged when the group is made and when their proposal is
+/// made or received, so that one that is rejected keeps nobody from committing.
+#[test]
+fn a_rejected_external_sender_is_in_nobodys_way() {
+    let signature_key = key(SUITE, 70).public_key().clone();
+    let server = ExternalSender { signature_key, credential: Credential::basic("server") };
+    let extensions = Extensions::from_iter([ExternalSender::to_extension(&[server]).unwrap()]);
+    let rejected = |error: Option<Error>| {
+        assert!(matches!(error, Some(Error::Refused(Refused::Credential))), "{error:?}");
+    };
+    let strict = Person::new("alice", 71);
+    let alice = strict.builder().validator(NoServers).build().unwrap();
+    let options = GroupOptions { extensions: extensions.clone(), ..GroupOptions::default() };
+    rejected(alice.create_group_with(options).err());
+    assert_eq!(strict.rows("head"), 0);
+
+    let groups = group_of(&[alice, client("bob", 72), client("carol", 73)]);
+    rejected(groups[0].propose_extensions(extensions.clone()).err());
+    let proposal = groups[1].propose_extensions(extensions).unwrap();
+    groups[2].receive(&proposal).unwrap();
+    rejected(groups[0].receive(&proposal).err());
+    groups[0].send("not blocked").unwrap();
+    let pending = groups[0].remove(groups[1].own_member().unwrap().leaf_index).unwrap();
+    groups[2].receive(pending.message()).unwrap();
+    pending.confirm().unwrap();
+    agree(&[groups[0].clone(), groups[2].clone()]);
 }

@@ -72,6 +72,26 @@ fn resumption(usage: ResumptionPskUsage, group: &Group, psk_epoch: u64) -> Psk {
     Psk::Resumption { usage, psk_group_id: group.id().as_bytes().to_vec(), psk_epoch }
 }
 
+/// Whoever renews its keys does not close the group, though somebody has proposed that.
+#[test]
+fn an_update_takes_no_reinit() {
+    let groups = group(3);
+    let proposal = groups[1].propose_reinit(reinit()).unwrap();
+    groups[0].receive(&proposal).unwrap();
+    groups[2].receive(&proposal).unwrap();
+    settle(groups[0].update().unwrap(), &groups, 0);
+    for group in &groups {
+        assert_eq!(group.status().unwrap(), Status::Active);
+    }
+    all_talk(&groups);
+
+    let proposal = groups[1].propose_reinit(reinit()).unwrap();
+    groups[0].receive(&proposal).unwrap();
+    groups[2].receive(&proposal).unwrap();
+    settle(groups[0].commit().stage().unwrap(), &groups, 0);
+    assert_eq!(groups[2].status().unwrap(), Status::Reinitialized);
+}
+
 /// V-12.4.2-15, V-11.2-01: the old group is closed to both sides and still reads; the new one is
 /// what the ReInit says, and is joined as any other.
 #[test]

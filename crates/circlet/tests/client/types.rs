@@ -190,9 +190,7 @@ fn a_proposal_of_the_application_is_one_that_all_know() {
     assert_misuse(plain.propose_custom(add, "x"), Misuse::UnregisteredProposalType(add));
 
     let groups = group_of(&[talker("alice", 1), crate::harness::client("bob", 2)]);
-    let unknown = |error| {
-        matches!(error, Error::Violation(Violation::ProposalTypeNotSupported))
-    };
+    let unknown = |error| matches!(error, Error::Violation(Violation::ProposalTypeNotSupported));
     assert!(unknown(groups[0].propose_custom(TOPIC, "x").unwrap_err()));
     assert!(unknown(groups[0].commit().custom(TOPIC, "x").stage().unwrap_err()));
     groups[0].send("as before").unwrap();

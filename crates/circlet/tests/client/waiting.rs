@@ -81,6 +81,27 @@ fn none_is_taken_where_all_is_left_out() {
     assert!(pending.outcome().added.is_empty());
 }
 
+/// What is left out by name and a ReInit are left out together.
+#[test]
+fn a_reinit_is_left_out_too() {
+    let groups = group(2);
+    for wire in [
+        groups[1].propose_reinit(ReInitOptions::default()).unwrap(),
+        groups[1].propose_update().unwrap(),
+    ] {
+        groups[0].receive(&wire).unwrap();
+    }
+    let waiting = groups[0].waiting_proposals().unwrap();
+    let commit = groups[0].commit().without(&waiting[1].reference).without_reinit();
+    let pending = commit.stage().unwrap();
+    assert_eq!(pending.outcome().left_out.len(), 2);
+    assert!(pending.outcome().reinit.is_none());
+    pending.discard().unwrap();
+    // Alone, it would close the group.
+    let pending = groups[0].commit().without(&waiting[1].reference).stage().unwrap();
+    assert!(pending.outcome().reinit.is_some());
+}
+
 /// A proposal keeps its reference as an event, over a restart.
 #[test]
 fn a_reference_outlives_a_restart() {

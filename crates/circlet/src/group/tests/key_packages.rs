@@ -181,7 +181,7 @@ fn v_7_2_09_a_total_lifetime_is_bounded() {
         let proposed = members[1].propose(Proposal::Add(key_package.clone()), &framing);
         assert!(too_long(members[0].receive(&proposed).unwrap_err()));
         let mut request = add(key_package);
-        request.by_reference = false;
+        request.by_reference = ByReference::Nothing;
         let committed = members[1].commit(request).unwrap();
         assert!(too_long(members[2].receive(&committed).unwrap_err()));
         members[1].staged = None;

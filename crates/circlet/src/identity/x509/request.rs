@@ -1,10 +1,8 @@
 use x509_cert::der::asn1::{Any, BitString};
 use x509_cert::der::{self, Encode, Tag};
 
-use crate::crypto::SignatureId;
-use crate::identity::{Signer, SigningKey};
-
 use super::certificate::ALGORITHMS;
+use crate::identity::{Signer, SigningKey};
 
 impl SigningKey {
     /// The public key as a SubjectPublicKeyInfo in DER form (RFC 5280 section 4.1.2.7): what a
