@@ -32,13 +32,19 @@ pub enum Received {
     /// Somebody joined by an external Commit in the place of this client: itself elsewhere, after
     /// it had lost its state, or somebody whom the validator takes for it. Nothing has changed, for
     /// this client can't verify that the others have accepted that. If the delivery service has,
-    /// this client is no member any more: [`Group::forget`] the group, or join it again.
+    /// this client is no member any more: [`Group::forget`] the group, or join it again
+    /// ([`ExternalJoinBuilder::rejoin`]).
+    ///
+    /// [`ExternalJoinBuilder::rejoin`]: super::ExternalJoinBuilder::rejoin
     Replaced(EpochChange),
     /// A message that this client sent. Nothing has changed.
     Own,
     /// A Commit of this epoch that this client made and discarded: somebody carries it all the
     /// same. If the delivery service has accepted it, the group goes on without this client, which
-    /// has to be added anew. Nothing has changed.
+    /// comes back by an external Commit ([`ExternalJoinBuilder::rejoin`]) or has to be added anew.
+    /// Nothing has changed.
+    ///
+    /// [`ExternalJoinBuilder::rejoin`]: super::ExternalJoinBuilder::rejoin
     Discarded,
     /// A message that was read before, or whose key was dropped because it is very late. Nothing
     /// has changed.
