@@ -242,8 +242,8 @@ fn a_nonce_for_each_use() -> Result<(), Error> {
     for _ in 0..3 {
         let _ = test.groups[0].propose_psk(b"shared".to_vec())?;
     }
-    for (_, proposal) in test.groups[0].waiting_proposals()? {
-        let Proposal::PreSharedKey(id) = proposal else { panic!("{proposal:?}") };
+    for waiting in test.groups[0].waiting_proposals()? {
+        let Proposal::PreSharedKey(id) = waiting.proposal else { panic!("another one") };
         assert_eq!(id.psk, external(b"shared", 0).psk);
         assert_eq!(id.psk_nonce.len(), 32);
         assert!(!seen.contains(&id.psk_nonce));
@@ -256,7 +256,7 @@ fn a_nonce_for_each_use() -> Result<(), Error> {
     other.clients[0].add_psk(b"shared", &Secret::new(&[5; 64]))?;
     let _ = group.propose_psk(b"shared".to_vec())?;
     let waiting = group.waiting_proposals()?;
-    assert!(matches!(&waiting[0].1, Proposal::PreSharedKey(id) if id.psk_nonce.len() == 64));
+    assert!(matches!(&waiting[0].proposal, Proposal::PreSharedKey(id) if id.psk_nonce.len() == 64));
     Ok(())
 }
 

@@ -51,7 +51,8 @@ pub struct TestMember {
     pub validator: Arc<dyn CredentialValidator>,
     /// Its clock; `None` leaves lifetimes alone. Default [`NOW`].
     pub now: Option<u64>,
-    /// What its key packages say.
+    /// What its key packages say. Their lifetime is around [`NOW`]: a real client takes them only with
+    /// a [`FixedClock`](super::FixedClock), or if the lifetime here is changed.
     pub template: LeafTemplate,
     /// What goes around what it sends.
     pub framing: Framing,
