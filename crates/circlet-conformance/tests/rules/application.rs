@@ -298,7 +298,7 @@ fn v_15_0_01_padding() {
     }
 }
 
-/// V-15.0-03: a key encrypts one message, and generations don't begin again: what is encrypted
+/// V-9.1-01, V-15.0-03: a key encrypts one message, and generations don't begin again: what is encrypted
 /// with one key has the length limit of a message.
 #[test]
 fn v_15_0_03_a_key_encrypts_one_message() {
