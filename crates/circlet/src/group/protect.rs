@@ -114,7 +114,7 @@ impl GroupState {
     }
 
     /// Frames and signs a content of this member (section 6.1); a Commit gets its confirmation
-    /// tag later. V-6.0-01 and V-6.0-02: application data is always encrypted, and so is all else
+    /// tag later. V-12.4.1-04: over the context of the present epoch. V-6.0-01 and V-6.0-02: application data is always encrypted, and so is all else
     /// unless the application wants it otherwise.
     pub(crate) fn sign_content(
         &self,
@@ -135,7 +135,8 @@ impl GroupState {
             authenticated_data: framing.authenticated_data.clone(),
             content,
         };
-        let tbs = content.to_be_signed(wire_format, &self.epoch.context_bytes)?;
+        let context = if off("V-12.4.1-04") { &[] } else { &self.epoch.context_bytes[..] };
+        let tbs = content.to_be_signed(wire_format, context)?;
         let signature = sign_with_label(signer, "FramedContentTBS", &tbs)?;
         let auth = FramedContentAuthData { signature, confirmation_tag: None };
         Ok(AuthenticatedContent { wire_format, content, auth })
