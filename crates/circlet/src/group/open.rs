@@ -331,7 +331,7 @@ impl GroupState {
         self.verify_content(content, &key, context_bytes)
     }
 
-    /// V-6.1-01, V-6.1-02, V-6.1-07 and V-6.3.1-06: the signature is over the content as it
+    /// V-6.1-01, V-6.1-02, V-6.1-07, V-6.3.1-06 and V-12.1-01: the signature is over the content as it
     /// travelled. V-6.1-03 to V-6.1-06 say with which key, by who sent it.
     pub(super) fn verify_content(
         &self,
@@ -353,7 +353,11 @@ impl GroupState {
             WireFormat::PrivateMessage => "V-6.3.1-06",
             _ => sender,
         };
-        let rows = ["V-6.1-01", "V-6.1-02", "V-12.4.2-03", sender, private];
+        let kind = match content.content.content {
+            Content::Proposal(_) => "V-12.1-01",
+            _ => "V-12.4.2-03",
+        };
+        let rows = ["V-6.1-01", "V-6.1-02", kind, sender, private];
         Ok(ensure_rows(rows, verified.is_ok(), Violation::ContentSignature)?)
     }
 

@@ -8,7 +8,7 @@ use crate::message::{AuthenticatedContent, Commit, Content, GroupId, Proposal, S
 use crate::mutation::{any_off, off};
 use crate::rules::leaf::{check_path_leaf, ensure_path_leaf_source};
 use crate::rules::proposals::{Resolved, check_external_list, ensure_external_type};
-use crate::rules::{Violation, ensure};
+use crate::rules::{Violation, ensure_row};
 use crate::schedule::{InitSecret, Psk};
 use crate::tree::{ExternalSender, LeafIndex, LeafNode};
 
@@ -84,7 +84,8 @@ impl GroupState {
         check_path_leaf(&path.leaf_node, self.position(joiner), requirements)?;
         let added = added_nodes(&applied);
         place_path(suite, &mut applied.tree, joiner, path, &added)?;
-        let item = match replaced {
+        // V-12.2-21: as the successor of the member whose place it takes.
+        let item = match replaced.filter(|_| !off("V-12.2-21")) {
             Some(old) => replacing(&path.leaf_node, old, CredentialUse::ExternalJoin),
             None => item_of(&path.leaf_node, CredentialUse::ExternalJoin),
         };
@@ -152,7 +153,7 @@ fn key_of_joiner(commit: &Commit) -> Result<SignaturePublicKey, Violation> {
 
 /// V-12.2-21: whoever comes back brings a new encryption key, as in an Update.
 fn ensure_leaf_is_new(key: &HpkePublicKey, old: &LeafNode) -> Result<(), Violation> {
-    ensure(*key != old.encryption_key, Violation::PathKeepsEncryptionKey)
+    ensure_row("V-12.2-21", *key != old.encryption_key, Violation::PathKeepsEncryptionKey)
 }
 
 fn external_init(commit: &Commit) -> Option<&[u8]> {

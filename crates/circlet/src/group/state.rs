@@ -285,7 +285,10 @@ impl GroupState {
         self.past.retain(|past| past.epoch >= oldest);
         self.skipped.apply(self.skipped.plan_expiry(oldest));
         self.former.remove(&self.former.before(oldest));
-        self.proposals.clear();
+        // V-12.1-02: what waited in the epoch before waits no more.
+        if !off("V-12.1-02") {
+            self.proposals.clear();
+        }
         if next.reinit.is_some() {
             self.status = Status::Reinitialized;
             self.reinit = next.reinit;
