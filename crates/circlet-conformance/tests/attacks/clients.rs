@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use circlet::codec::{DecodeContext, DecodeError, Encode, Limits};
 use circlet::crypto::providers::DefaultProvider;
 use circlet::crypto::{CryptoError, HpkeKeyPair, KdfId, KemId, Rng, Secret};
-use circlet::group::{ByReference, CommitRequest, ExternalJoin, OpenedGroupInfo, Policy};
+use circlet::group::{ByReference, CommitRequest, Policy};
 use circlet::message::Proposal;
 use circlet::rules::Violation;
 use circlet::schedule::{PreSharedKeyId, Psk};
@@ -65,17 +65,9 @@ fn attack_17_commit_races() -> Result<(), Error> {
 
 fn an_external_commit_while_another_is_staged() -> Result<(), Error> {
     let mut group = TestGroup::new(SUITE, 3)?;
-    let joiner = group.newcomer("new")?;
+    let mut joiner = group.newcomer("new")?;
     let info = group.insider(1)?.group_info().external_pub().build()?;
-    let request = ExternalJoin {
-        leaf: joiner.template.clone(),
-        replaces: None,
-        psks: Vec::new(),
-        authenticated_data: Vec::new(),
-    };
-    let opened = OpenedGroupInfo::open(joiner.settings.clone(), info, None)?;
-    let mut rng = joiner.rng.clone();
-    let staged = opened.accept().join(request, &joiner.judge(), &joiner.signer, &mut rng)?;
+    let staged = joiner.external_join(info, None, Vec::new())?;
     group.members[0].stage(CommitRequest::default())?;
     let outside = staged.message().to_vec();
     group.members.push(joiner);

@@ -7,9 +7,9 @@ use circlet::Error;
 use circlet::codec::DecodeContext;
 use circlet::crypto::providers::DefaultProvider;
 use circlet::crypto::{AeadId, CipherSuite, CryptoError};
-use circlet::message::MlsMessage;
+use circlet::message::{MlsMessage, Proposal};
 use circlet::rules::Violation;
-use circlet::testing::{ForgedWelcome, Hooks, Spying, TestMember};
+use circlet::testing::{ForgedCommit, ForgedWelcome, Hooks, Spying, TestGroup, TestMember};
 
 pub(crate) const SUITE: CipherSuite = CipherSuite::X25519_AES128GCM_SHA256_ED25519;
 
@@ -29,6 +29,18 @@ pub(crate) fn refuses_welcome(newcomer: &mut TestMember, welcome: &ForgedWelcome
     let error = newcomer.join(welcome).expect_err("a Welcome that has to be refused");
     assert_eq!(newcomer.keys.len(), kept);
     violation(error)
+}
+
+/// A group of seven with parents on both sides, and somebody whom member 1 adds at leaf 7.
+pub(crate) fn welcoming() -> Result<(TestMember, ForgedCommit), Error> {
+    let mut group = TestGroup::new(SUITE, 7)?;
+    for i in [0, 4, 1] {
+        group.update(i)?;
+    }
+    let mut newcomer = group.newcomer("new")?;
+    let add = Proposal::Add(newcomer.key_package()?);
+    let commit = group.insider(1)?.commit().proposals([add]).private()?;
+    Ok((newcomer, commit))
 }
 
 /// What was encrypted under which key and nonce.

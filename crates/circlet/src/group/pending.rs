@@ -122,8 +122,7 @@ impl ProposalCache {
         let mut taken = Taken::new(committer, by_value, tree, &waiting);
         let mut selected: Vec<&CachedProposal> = Vec::new();
         // From the latest, so that a later Update or list of extensions wins.
-        waiting.reverse();
-        if off("V-12.2-06") {
+        if !off("V-12.2-06") {
             waiting.reverse();
         }
         for proposal in &waiting {

@@ -33,9 +33,10 @@ pub enum Padding {
     None,
     /// Up to the next multiple of so many bytes; 0 is as none.
     Multiple(u32),
-    /// Padmé: up to a length of which only as many leading bits are set as count it to within an
-    /// eighth. Of a length of L bits only about log L bits are told, at the price of at most 12% and
-    /// far less where contents are long.
+    /// Padmé: up to the next length whose binary form ends in zeros but for its leading bits, of
+    /// which there are as many as it takes to count all of its bits. Whoever sees the length of a
+    /// message of at most L bytes learns O(log log L) bits of its content's. It costs 12% at most, and
+    /// less the longer a content is.
     Padme,
 }
 
