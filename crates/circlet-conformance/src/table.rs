@@ -107,6 +107,9 @@ impl Table {
         let outcome = self.outcomes.get(&row.id);
         match (outcome, &row.note) {
             (Some(Outcome::Killed(_)), _) if !self.noticed(row).is_empty() => Status::Shown,
+            (outcome, Some(Note::But(_))) => {
+                Status::Open(outcome.filter(|seen| !matches!(seen, Outcome::Killed(_))))
+            }
             (_, Some(note)) => Status::Note(note),
             // What a test showed that is gone, or of a rule that is, counts no longer.
             (Some(Outcome::Killed(_)), None) => Status::Open(None),
@@ -123,7 +126,7 @@ impl Table {
                 Status::Note(Note::Value(_)) => &mut counts.by_value,
                 Status::Note(Note::Untested(_)) => &mut counts.untested,
                 Status::Note(Note::Wrong(_)) => &mut counts.wrong,
-                Status::Open(_) => &mut counts.open,
+                Status::Note(Note::But(_)) | Status::Open(_) => &mut counts.open,
             };
             *count += 1;
         }
@@ -156,14 +159,17 @@ impl Table {
             escaped(&row.demand),
             places.collect::<Vec<_>>().join("<br>"),
             showing.chain(beside).collect::<Vec<_>>().join("<br>"),
-            last_column(&self.status(row)),
+            last_column(&self.status(row), row),
         )
     }
 }
 
-fn last_column(status: &Status<'_>) -> String {
+fn last_column(status: &Status<'_>, row: &Row) -> String {
     match status {
-        Status::Shown => "killed".to_owned(),
+        Status::Shown => match &row.note {
+            Some(Note::But(text)) => format!("killed, but {}", escaped(text)),
+            _ => "killed".to_owned(),
+        },
         Status::Note(Note::Type(text)) => format!("by type: {}", escaped(text)),
         Status::Note(Note::Value(text)) => format!("by value: {}", escaped(text)),
         Status::Note(Note::Untested(text)) => format!("untested: {}", escaped(text)),
@@ -171,7 +177,7 @@ fn last_column(status: &Status<'_>) -> String {
         Status::Open(Some(Outcome::Survived)) => "open (its tests pass without it)".to_owned(),
         Status::Open(Some(Outcome::Broken(_))) => "open (a test fails)".to_owned(),
         Status::Open(Some(Outcome::TimedOut(_))) => "open (a test takes too long)".to_owned(),
-        Status::Open(_) => "open".to_owned(),
+        Status::Note(Note::But(_)) | Status::Open(_) => "open".to_owned(),
     }
 }
 
@@ -261,6 +267,7 @@ mod tests {
     const ROWS: &str = "\
 ## 7.3 Leaves
 V-7.3-01 M Shown <T>.
+    but: not always
 V-7.3-02 M Survived.
 V-7.3-03 M Without a test.
 V-7.3-04 S By value.
@@ -295,7 +302,7 @@ V-7.3-06 killed by crates/circlet/tests/t.rs::b
             lines,
             [
                 format!(
-                    "| V-7.3-01 | M | Shown \\<T\\>. | {a} | {}<br>({}) | killed |\n",
+                    "| V-7.3-01 | M | Shown \\<T\\>. | {a} | {}<br>({}) | killed, but not always |\n",
                     t("v_7_3_01_a"),
                     t("a_too"),
                 ),
