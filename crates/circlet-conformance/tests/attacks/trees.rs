@@ -293,23 +293,27 @@ fn attack_08_tree_shape_confusion() -> Result<(), Error> {
     ])?;
     let (mut newcomer, mut commit) = welcoming()?;
     let even = commit.welcome().edit_tree(|nodes| parent_at_the_end(nodes)).build()?;
-    assert_eq!(refuses_welcome(&mut newcomer, &even), Violation::TreeNodeKind);
+    // A parent at the end has no leaf on its right.
+    assert_eq!(refuses_welcome(&mut newcomer, &even), Violation::TreeTrailingBlank);
     for (cut, expected) in [
-        (0, Violation::TreeHash),
-        (1, Violation::TreeHash),
-        (2, Violation::TreeHash),
-        (14, Violation::TreeHash),
+        (0, Violation::TreeTrailingBlank),
+        // A tree of one, and the signer is another.
+        (1, Violation::GroupInfoSigner),
+        (2, Violation::TreeTrailingBlank),
+        (14, Violation::TreeTrailingBlank),
     ] {
         let welcome = commit.welcome().edit_tree(|nodes| nodes.truncate(cut)).build()?;
         assert_eq!(refuses_welcome(&mut newcomer, &welcome), expected, "{cut}");
     }
-    for data in [&[][..], &[1, 2], &[1, 7], &[0, 0]] {
+    for (data, expected) in [
+        (&[][..], DecodeError::EndOfInput { missing: 1 }),
+        (&[1, 2], DecodeError::InvalidPresence(2)),
+        (&[1, 7], DecodeError::InvalidPresence(7)),
+        (&[0, 0], DecodeError::TrailingBytes { count: 1 }),
+    ] {
         let welcome = commit.welcome().without_tree().build()?;
         let error = newcomer.join_with(&welcome, Some(data)).unwrap_err();
-        assert!(
-            matches!(error, Error::Malformed(DecodeError::EndOfInput { .. })),
-            "{data:?}: {error:?}"
-        );
+        assert!(matches!(&error, Error::Malformed(found) if *found == expected), "{error:?}");
     }
 
     let mut group = TestGroup::new(SUITE, 3)?;

@@ -52,8 +52,8 @@ fn attack_16_welcome_misbinding() -> Result<(), Error> {
     let error = newcomer.join(&foreign).unwrap_err();
     assert!(matches!(error, Error::Unready(Unready::UnknownKeyPackage)), "{error:?}");
     let elsewhere = commit.welcome().edit_tree(|nodes| nodes.truncate(13)).build()?;
-    // Member 6 is cut off as well: not even the parent above it is right.
-    assert_eq!(refuses_welcome(&mut newcomer, &elsewhere), Violation::TreeHash);
+    // A parent says that there is such a leaf.
+    assert_eq!(refuses_welcome(&mut newcomer, &elsewhere), Violation::UnmergedLeafMisplaced);
 
     // A group that continues another which the joiner does not know.
     for usage in [ResumptionPskUsage::Reinit, ResumptionPskUsage::Branch] {

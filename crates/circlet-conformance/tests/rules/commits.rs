@@ -344,11 +344,11 @@ fn who_is_removed_keeps_no_rows() -> Result<(), Error> {
         let kind = |key: &Key| String::from_utf8_lossy(key.component(0).unwrap()).into_owned();
         Ok(of_group.map(kind).collect())
     };
+    test.groups[2].send(b"hello")?;
     let proposal = test.groups[1].propose_update()?;
     test.groups[0].receive(&proposal)?;
     test.groups[2].receive(&proposal)?;
-    test.groups[2].send(b"hello")?;
-    let _ = test.groups[2].commit().stage()?;
+    let _ = test.groups[2].update()?;
     assert!(rows()?.len() > 6);
     let removal = test.groups[0].remove(test.groups[2].own_member()?.leaf_index)?;
     let received = test.groups[2].receive(removal.message())?;
