@@ -5,7 +5,7 @@ use circlet::client::GroupOptions;
 use circlet::codec::{DecodeError, Encode};
 use circlet::crypto::hpke::setup_base_recipient;
 use circlet::crypto::{CipherSuite, Secret};
-use circlet::group::{ExternalJoin, GroupInfoOptions, HandshakeFormat, Judge, OpenedGroupInfo};
+use circlet::group::{GroupInfoOptions, HandshakeFormat, OpenedGroupInfo};
 use circlet::message::{GroupInfo, MlsMessage, Proposal, WireFormat};
 use circlet::rules::Violation;
 use circlet::schedule::{
@@ -152,16 +152,7 @@ fn the_external_init_secret() -> Result<(), Error> {
 
 /// The external Commit of somebody new, who enters the group.
 fn join(joiner: &mut TestMember, info: GroupInfo) -> Result<Vec<u8>, Error> {
-    let TestMember { settings, template, psks, validator, signer, rng, now, .. } = joiner;
-    let judge = Judge { validator: &**validator, psks, now: *now };
-    let request = ExternalJoin {
-        leaf: template.clone(),
-        replaces: None,
-        psks: Vec::new(),
-        authenticated_data: Vec::new(),
-    };
-    let opened = OpenedGroupInfo::open(settings.clone(), info, None)?.review(&**validator)?;
-    let staged = opened.join(request, &judge, signer, rng)?;
+    let staged = joiner.external_join(info, None, Vec::new())?;
     let message = staged.message().to_vec();
     joiner.enter(staged.confirm());
     Ok(message)

@@ -51,14 +51,14 @@ impl GroupState {
         now: Option<u64>,
     ) -> Result<Applied, Error> {
         let mut applied = self.apply_extensions(tree, list)?;
+        if off("V-12.3-01") {
+            self.apply_adds(&mut applied, list, now)?;
+        }
         for item in list {
             if let (Proposal::Update(leaf), Sender::Member(sender)) = (&item.proposal, item.sender)
             {
                 self.apply_update(&mut applied, sender, leaf, item.reference.is_none())?;
             }
-        }
-        if off("V-12.3-01") {
-            self.apply_adds(&mut applied, list, now)?;
         }
         for item in list {
             if let Proposal::Remove(removed) = &item.proposal {

@@ -120,17 +120,20 @@ impl ProposalCache {
         let mut taken = Taken::new(committer, by_value, tree, &waiting);
         let mut selected: Vec<&CachedProposal> = Vec::new();
         // From the latest, so that a later Update or list of extensions wins.
-        for proposal in waiting.iter().rev() {
+        if !off("V-12.2-06") {
+            waiting.reverse();
+        }
+        for proposal in &waiting {
             if taken.take(proposal) {
                 selected.push(proposal);
             }
         }
-        if selected.is_empty() && by_value.is_empty() {
-            selected.extend(
-                waiting.iter().rev().find(|held| matches!(held.proposal, Proposal::ReInit(_))),
-            );
+        let reinit = waiting.iter().find(|held| matches!(held.proposal, Proposal::ReInit(_)));
+        let alone = selected.is_empty() || off("V-12.2-13");
+        if let Some(reinit) = reinit.filter(|_| alone && by_value.is_empty()) {
+            selected = vec![reinit];
         }
-        selected.reverse();
+        selected.sort_by_key(|proposal| proposal.sequence);
         selected
             .into_iter()
             .map(|held| Resolved {
@@ -218,7 +221,8 @@ impl<'a> Taken<'a> {
         }
         match (&held.proposal, held.sender) {
             (Proposal::Remove(removed), _) => {
-                *removed != self.committer && self.removed.insert(*removed)
+                let updated = off("V-12.2-06") && self.updated.contains(removed);
+                *removed != self.committer && !updated && self.removed.insert(*removed)
             }
             (Proposal::Update(leaf), Sender::Member(sender)) => {
                 sender != self.committer
@@ -235,17 +239,12 @@ impl<'a> Taken<'a> {
                 !std::mem::replace(&mut self.extensions, true)
             }
             (Proposal::Custom { .. }, _) => true,
-            (Proposal::ReInit(_), _) => off("V-12.2-13"),
             _ => false,
         }
     }
 
     fn leaves(&self, leaf: LeafIndex) -> bool {
-        !off("V-12.2-06") && self.goes(leaf)
-    }
-
-    fn goes(&self, leaf: LeafIndex) -> bool {
-        self.removed.contains(&leaf) || self.leaving.contains(&leaf)
+        self.removed.contains(&leaf) || self.leaving.contains(&leaf) && !off("V-12.2-06")
     }
 
     /// Whether both keys are free: in no node but those of members that leave, and in no other

@@ -396,7 +396,7 @@ pub(super) struct Parent<'a> {
 }
 
 impl Parent<'_> {
-    /// The new context, but with the transcript hash of the old one (V-7.6-03).
+    /// The new context, but with the transcript hash of the old one (V-7.6-03, V-12.4.1-02).
     pub(super) fn provisional_context(
         &self,
         suite: &Suite,
@@ -404,12 +404,16 @@ impl Parent<'_> {
         extensions: &Extensions,
     ) -> Result<GroupContext, Error> {
         let old = self.context;
+        let confirmed = match off("V-12.4.1-02") {
+            true => Vec::new(),
+            false => old.confirmed_transcript_hash.clone(),
+        };
         Ok(GroupContext {
             cipher_suite: old.cipher_suite,
             group_id: old.group_id.clone(),
             epoch: epoch_after(old.epoch)?,
             tree_hash: tree.tree_hash(suite)?.as_bytes().to_vec(),
-            confirmed_transcript_hash: old.confirmed_transcript_hash.clone(),
+            confirmed_transcript_hash: confirmed,
             extensions: extensions.clone(),
         })
     }
