@@ -17,6 +17,7 @@ mod create;
 mod external;
 mod info;
 mod join;
+mod key_epochs;
 mod key_package;
 mod open;
 mod outsider;
@@ -54,6 +55,7 @@ pub use state::{GroupState, Member, Status};
 pub use step::Step;
 pub use subgroup::{Founding, NewGroup, OldGroup};
 
+pub(crate) use key_epochs::KeyEpochs;
 pub(crate) use past::{FormerMember, FormerMembers, PastEpoch};
 pub(crate) use pending::{CachedProposal, ProposalCache};
 #[cfg(feature = "hazmat")]

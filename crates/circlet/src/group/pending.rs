@@ -5,9 +5,8 @@ use crate::codec::{Encode, Limits};
 use crate::crypto::{HashReference, HpkePrivateKey};
 use crate::message::{Proposal, Sender};
 use crate::mutation::off;
-use crate::rules::leaf::ensure_lifetime;
 use crate::rules::proposals::Resolved;
-use crate::tree::{LeafIndex, RatchetTree};
+use crate::tree::{LeafIndex, LeafNode, RatchetTree};
 
 /// A proposal of this epoch that waits for a Commit.
 #[derive(Clone, Debug)]
@@ -107,14 +106,12 @@ impl ProposalCache {
         committer: LeafIndex,
         (by_value, left_out): (&[Proposal], &[HashReference]),
         tree: &RatchetTree,
-        now: Option<u64>,
+        in_time: impl Fn(&LeafNode) -> bool,
     ) -> Vec<Resolved> {
         let is_wanted = |held: &&CachedProposal| !left_out.contains(&held.reference);
-        let may_be_sent = |held: &&CachedProposal| match (&held.proposal, now) {
+        let may_be_sent = |held: &&CachedProposal| match &held.proposal {
             // V-7.3-07: the committer answers for the lifetimes of all that it adds.
-            (Proposal::Add(key_package), Some(now)) => {
-                ensure_lifetime(&key_package.leaf_node, now).is_ok()
-            }
+            Proposal::Add(key_package) => in_time(&key_package.leaf_node),
             _ => true,
         };
         let mut waiting: Vec<&CachedProposal> =

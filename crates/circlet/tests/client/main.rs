@@ -26,6 +26,7 @@ mod key_packages;
 mod late;
 mod script;
 mod shared;
+mod shared_joins;
 mod subgroup;
 mod threads;
 mod types;
