@@ -134,7 +134,7 @@ fn a_proposal_is_of_a_type_that_was_registered() {
     assert_eq!(pending.outcome().custom.len(), 1);
 }
 
-/// V-13.5-01: types of the RFC, reserved ones and those that mean nothing are not an
+/// Types of the RFC, reserved ones and those that mean nothing are not an
 /// application's.
 #[test]
 fn only_types_of_applications_are_registered() {
