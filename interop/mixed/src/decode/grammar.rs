@@ -279,9 +279,8 @@ impl<'a> Parser<'a> {
     /// Certificates, or whatever is in their place.
     fn certificates(&mut self) -> Field {
         let rest = self.rest;
-        let list = self.list("Credential.certificates", |parser| {
-            parser.opaque("Certificate.cert_data")
-        });
+        let list =
+            self.list("Credential.certificates", |parser| parser.opaque("Certificate.cert_data"));
         if list.is_some() {
             return list;
         }
