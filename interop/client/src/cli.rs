@@ -28,7 +28,8 @@ circlet-interop run --client HOST:PORT [--client HOST:PORT]… [--config NAME [-
         [--suite N] [--public | --private] [--random] [--seed N] [--states] [--configs FOLDER]
         [--commits N]
     Plays scripts against these clients, which any implementation may be, with every assignment of
-    clients to actors, or with --random one for each script, suite and format of handshakes.
+    clients to actors; with --random, and where there are more than 4096 of them, with one for each
+    suite and format of handshake messages.
     Configs: welcome_join, application, commit, external_join, external_proposals, reinit, branch, and
     if it is asked for deep_random, of so many Commits. --states compares StateAuth and Export, too.
     --configs plays the working group's files in a folder in the place of our own scripts.
@@ -230,4 +231,45 @@ fn parse<T: std::str::FromStr>(option: &str, value: &str) -> Result<T, Problem> 
 
 fn list<T: std::str::FromStr>(option: &str, value: &str) -> Result<Vec<T>, Problem> {
     value.split(',').map(|item| parse(option, item)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(arguments: &str) -> String {
+        let arguments = arguments.split_whitespace().map(str::to_owned);
+        run(arguments, &mut Vec::new()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_command_line_that_makes_no_sense_is_refused() {
+        for (arguments, expected) in [
+            ("dance", "there is no command dance"),
+            ("serve", "--port is missing"),
+            ("serve --port", "--port has no value"),
+            ("serve --port 70000", "--port can't be 70000"),
+            ("serve --port 0 --grease some", "--grease is not some"),
+            ("serve --port 0 --suites 1,x", "--suites can't be x"),
+            ("serve --port 0 --speed 9", "there is no option --speed"),
+            ("run", "--client is missing"),
+            ("run --client a:1 --config none", "there is no such script"),
+            ("run --client a:1 --suite one", "--suite can't be one"),
+            ("run --whatever x", "there is no option --whatever"),
+        ] {
+            let found = problem(arguments);
+            assert!(found.starts_with(expected), "{arguments}: {found}");
+        }
+        assert!(problem("run --client 127.0.0.1:1").contains("error"));
+        assert!(problem("run --client a:1 --configs /nowhere").starts_with("/nowhere: "));
+    }
+
+    #[test]
+    fn help_is_given() {
+        for arguments in [vec![], vec!["--help".to_owned()]] {
+            let mut out = Vec::new();
+            assert_eq!(run(arguments, &mut out).unwrap(), Verdict::Good);
+            assert_eq!(out, HELP.as_bytes());
+        }
+    }
 }

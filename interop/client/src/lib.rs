@@ -5,6 +5,13 @@
 //! they say. [`server`] is that service over Circlet, by its public API alone; [`runner`] is a runner
 //! of our own, so that Circlet can be held against itself and others without the official one.
 //!
+//! ```text
+//! circlet-interop serve --port 50001 &
+//! circlet-interop serve --port 50002 --grease capabilities &
+//! circlet-interop run --client 127.0.0.1:50001 --client 127.0.0.1:50002 --suite 1 --states
+//! test-runner -client 127.0.0.1:50001 -config configs/commit.json     # the official one
+//! ```
+//!
 //! | module | holds |
 //! |---|---|
 //! | [`cli`] | the command line |

@@ -19,8 +19,9 @@ struct File {
 /// The scripts of all files of a folder, or of the one of this name. The long one counts only if it
 /// is asked for.
 pub(super) fn read(folder: &Path, only: Option<&str>) -> Result<Vec<Script>, Problem> {
+    let unread = |error: std::io::Error| Problem::Config(folder.to_owned(), error.to_string());
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
+    for entry in std::fs::read_dir(folder).map_err(unread)? {
         paths.push(entry?.path());
     }
     paths.sort();

@@ -5,6 +5,7 @@
 mod garbage;
 mod raw;
 mod scripts;
+mod semantics;
 mod stage;
 mod wire;
 
