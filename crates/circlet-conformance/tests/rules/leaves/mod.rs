@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use circlet::Error;
 use circlet::codec::{CustomProposal, DecodeContext};
-use circlet::group::{ExternalJoin, OpenedGroupInfo};
 use circlet::identity::{
     CredentialCheck, CredentialRejected, CredentialType, CredentialValidator, SigningKey,
 };
@@ -150,15 +149,7 @@ fn refused_external_leaf(
     let mut joiner = group.newcomer("new")?;
     joiner.validator = Arc::new(Anybody);
     let info = group.insider(1)?.group_info().external_pub().build()?;
-    let request = ExternalJoin {
-        leaf: joiner.template.clone(),
-        replaces: None,
-        psks: Vec::new(),
-        authenticated_data: Vec::new(),
-    };
-    let opened = OpenedGroupInfo::open(joiner.settings.clone(), info, None)?;
-    let (judge, mut rng) = (joiner.judge(), joiner.rng.clone());
-    let staged = opened.review(&Anybody)?.join(request, &judge, &joiner.signer, &mut rng)?;
+    let staged = joiner.external_join(info, None, Vec::new())?;
     let MlsMessage::Public(PublicMessage { content, auth, .. }) =
         MlsMessage::read(staged.message(), &joiner.settings.context)?
     else {
