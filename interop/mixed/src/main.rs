@@ -32,7 +32,9 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    println!("| suite | members of | seeds | epochs | commits by | proposals | messages | read | lost races | disagreements | left out |");
+    println!(
+        "| suite | members of | seeds | epochs | commits by | proposals | messages | read | lost races | disagreements | left out |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let mut failed = false;
     for suite in &arguments.suites {

@@ -279,9 +279,8 @@ impl<'a> Parser<'a> {
     /// Certificates, or whatever is in their place.
     fn certificates(&mut self) -> Field {
         let rest = self.rest;
-        let list = self.list("Credential.certificates", |parser| {
-            parser.opaque("Certificate.cert_data")
-        });
+        let list =
+            self.list("Credential.certificates", |parser| parser.opaque("Certificate.cert_data"));
         if list.is_some() {
             return list;
         }
@@ -329,7 +328,10 @@ impl<'a> Parser<'a> {
             6 => self.opaque("ExternalInit.kem_output")?,
             7 => self.extensions("GroupContextExtensions.extensions")?,
             _ => {
-                self.remarks.insert(Reason::ProposalType);
+                self.remarks.insert(match proposal_type {
+                    0 => Reason::ReservedProposalType,
+                    _ => Reason::ProposalType,
+                });
                 self.opaque("Proposal of another type")?
             }
         };

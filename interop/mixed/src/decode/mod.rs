@@ -77,7 +77,8 @@ impl Seen {
     /// As for [`Self::look_at`], with the field's name; a field is missing or no hex.
     pub fn look_at_entry(&mut self, entry: &serde_json::Value) -> Result<(), String> {
         for field in MESSAGES {
-            self.look_at(Shape::Message, &hex(entry, field)?).map_err(|why| format!("{field}: {why}"))?;
+            self.look_at(Shape::Message, &hex(entry, field)?)
+                .map_err(|why| format!("{field}: {why}"))?;
         }
         for (field, proposal_type) in PROPOSALS {
             let framed = framed_proposal(proposal_type, &hex(entry, field)?);
@@ -120,8 +121,7 @@ fn hex(entry: &serde_json::Value, field: &str) -> Result<Vec<u8>, String> {
 
 /// The frame of a member's PublicMessage up to its content (RFC 9420 section 6.2): group "id",
 /// epoch 1, leaf 0, no authenticated data.
-const HEAD: [u8; 21] =
-    [0, 1, 0, 1, 2, b'i', b'd', 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0];
+const HEAD: [u8; 21] = [0, 1, 0, 1, 2, b'i', b'd', 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0];
 
 fn framed_proposal(proposal_type: u16, body: &[u8]) -> Vec<u8> {
     let mut message = HEAD.to_vec();

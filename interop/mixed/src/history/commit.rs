@@ -102,7 +102,8 @@ impl World {
         }
         let twice = |leaf| touched.iter().filter(|one| *one == leaf).count() > 1;
         let count = added.len();
-        (added.sort_unstable(), added.dedup());
+        added.sort_unstable();
+        added.dedup();
         let doubled = added.len() < count;
         (!removes_own || self.able(at, Operation::CommitBeforeOwnRemoval))
             && (extends < 2 || self.able(at, Operation::CommitSeveralExtensions))
@@ -120,7 +121,11 @@ impl World {
         let resumed = self.waiting.iter().any(|waiting| resumes(&waiting.proposal));
         let few = self.players.len() < 3;
         let adds = if few { 80 } else { 30 };
-        if self.has_room() && !resumed && self.prng.percent(adds) && self.able(at, Operation::AddByValue) {
+        if self.has_room()
+            && !resumed
+            && self.prng.percent(adds)
+            && self.able(at, Operation::AddByValue)
+        {
             for _ in 0..1 + self.prng.below(2) {
                 let key_package = self.new_candidate()?;
                 plan.by_value.push(Proposal::Add(key_package));
@@ -155,17 +160,20 @@ impl World {
     }
 
     /// Somebody makes an external Commit: one who is no member, or the member at `back`.
-    fn make_external(
-        &mut self,
-        joiner: Option<Player>,
-        back: Option<usize>,
-    ) -> Result<Made, What> {
+    fn make_external(&mut self, joiner: Option<Player>, back: Option<usize>) -> Result<Made, What> {
         let mut helper = self.prng.below(self.players.len());
         if Some(helper) == back {
             helper = (helper + 1) % self.players.len();
         }
         let tree_inside = self.prng.percent(50);
         let psk = if self.prng.percent(30) { self.some_psk() } else { None };
+        let resumption = match back {
+            Some(at) if self.prng.percent(50) => {
+                let able = self.able(at, Operation::RejoinWithResumptionPsk);
+                if able { self.common_epoch() } else { None }
+            }
+            _ => None,
+        };
         let Some(member) = self.players.get_mut(helper) else { return Err(What("nobody".into())) };
         let name = member.name.clone();
         let info = member.member.group_info(tree_inside);
@@ -175,7 +183,8 @@ impl World {
         let ratchet_tree = if tree_inside { None } else { tree };
         let old = back.and_then(|at| self.players.get(at)).map(|player| player.name.clone());
         let replaces = old.as_ref().and_then(|name| self.leaf_of(name));
-        let mut join = ExternalJoin { group_info, ratchet_tree, replaces, psks: Vec::new() };
+        let mut join =
+            ExternalJoin { group_info, ratchet_tree, replaces, psks: Vec::new(), resumption };
         let mut joiner = joiner;
         let player = match (&mut joiner, back) {
             (Some(player), _) => Some(player),
@@ -185,7 +194,9 @@ impl World {
         let Some(player) = player else { return Err(What("nobody".into())) };
         join.psks.extend(psk.filter(|_| can(player.member.peer(), Operation::ExternalJoinWithPsk)));
         let (by, psks) = (player.name.clone(), join.psks.len());
-        let what = format!("joins externally, replacing {replaces:?}, with {psks} PSKs");
+        let what = format!(
+            "joins externally, replacing {replaces:?}, with {psks} PSKs and that of {resumption:?}"
+        );
         let wire = player.member.join_externally(&join);
         let wire = self.done(wire, &by, &what)?;
         self.log.sent(format!("{by} {what}"), &wire);
@@ -281,9 +292,8 @@ impl World {
     fn welcome(&mut self, winner: &Made, welcome: Option<Vec<u8>>) -> Result<(), What> {
         let Some(view) = self.view.clone() else { return Ok(()) };
         let candidates = std::mem::take(&mut self.candidates);
-        let (joins, rest): (Vec<_>, Vec<_>) = candidates
-            .into_iter()
-            .partition(|candidate| view.leaf_of(&candidate.name).is_some());
+        let (joins, rest): (Vec<_>, Vec<_>) =
+            candidates.into_iter().partition(|candidate| view.leaf_of(&candidate.name).is_some());
         if let Some(welcome) = &welcome {
             self.log.sent(format!("{} sends a Welcome", winner.by), welcome);
         }
@@ -309,9 +319,10 @@ impl World {
         for proposal in &winner.plan.by_value {
             if let Proposal::Remove(leaf) = proposal
                 && let Some(stayed) = view.roster.iter().find(|(at, _, _)| at == leaf)
-                && self.players.iter().any(|player| {
-                    player.name.as_bytes() == stayed.1 && player.since < view.epoch
-                })
+                && self
+                    .players
+                    .iter()
+                    .any(|player| player.name.as_bytes() == stayed.1 && player.since < view.epoch)
             {
                 return Err(What(format!("leaf {leaf} was removed and is there")));
             }

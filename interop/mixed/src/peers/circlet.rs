@@ -18,7 +18,7 @@ pub struct CircletMember {
 }
 
 enum Staged {
-    Commit(PendingCommit),
+    Commit(Box<PendingCommit>),
     Join(PendingJoin),
 }
 
@@ -37,21 +37,27 @@ impl CircletMember {
     /// # Errors
     /// The suite is not supported.
     pub fn new(name: &str, setup: &Setup) -> Result<Self, Fault> {
-        let number = name.bytes().fold(setup.seed, |sum, byte| sum.rotate_left(9) ^ u64::from(byte));
-        let handshake =
-            if setup.public_handshakes { HandshakeFormat::Public } else { HandshakeFormat::Private };
+        let number =
+            name.bytes().fold(setup.seed, |sum, byte| sum.rotate_left(9) ^ u64::from(byte));
+        let handshake = if setup.public_handshakes {
+            HandshakeFormat::Public
+        } else {
+            HandshakeFormat::Private
+        };
         let padding = if setup.padding { Padding::Multiple(64) } else { Padding::None };
         let grease =
             if setup.grease_extensions { Grease::Everywhere } else { Grease::Capabilities };
-        let client = Client::builder(name)
+        let mut builder = Client::builder(name)
             .cipher_suite(CipherSuite(setup.suite))
             .rng(SeededRng(Prng::new(number)))
             .handshake(handshake)
             .padding(padding)
             .grease(grease)
-            .register_extension_type(ExtensionType(setup.extension_type))
-            .build()
-            .map_err(Fault::of)?;
+            .register_extension_type(ExtensionType(setup.extension_type));
+        if setup.application_ids {
+            builder = builder.leaf_extension(Extension::application_id(name).map_err(Fault::of)?);
+        }
+        let client = builder.build().map_err(Fault::of)?;
         Ok(Self { client, group: None, staged: None })
     }
 
@@ -107,6 +113,9 @@ impl Member for CircletMember {
         for psk in &join.psks {
             builder = builder.psk(psk.clone());
         }
+        if let (Some(epoch), Some(group)) = (join.resumption, &self.group) {
+            builder = builder.resumption_psk(group.id(), epoch);
+        }
         let pending = builder.stage().map_err(Fault::of)?;
         let message = pending.message().to_vec();
         self.staged = Some(Staged::Join(pending));
@@ -153,7 +162,7 @@ impl Member for CircletMember {
         }
         let pending = commit.stage().map_err(Fault::of)?;
         let message = pending.message().to_vec();
-        self.staged = Some(Staged::Commit(pending));
+        self.staged = Some(Staged::Commit(Box::new(pending)));
         Ok(message)
     }
 
@@ -230,7 +239,10 @@ impl Member for CircletMember {
             exported: exported.as_bytes().to_vec(),
             roster: members.into_iter().map(row).collect(),
             ratchet_tree: group.ratchet_tree().map_err(Fault::of)?,
-            extensions: extensions.iter().map(|one| (one.extension_type.0, one.data.clone())).collect(),
+            extensions: extensions
+                .iter()
+                .map(|one| (one.extension_type.0, one.data.clone()))
+                .collect(),
         })
     }
 }

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use openmls::credentials::NewSignerBundle;
+use openmls::group::{MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY, MIXED_PLAINTEXT_WIRE_FORMAT_POLICY};
 use openmls::prelude::group_info::VerifiableGroupInfo;
 use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::{
-    BasicCredential, Capabilities, Ciphersuite, CommitMessageBundle, CredentialWithKey, Extension,
-    ExtensionType, Extensions, GroupContext, GroupEpoch, GroupId, KeyPackage, LeafNodeIndex,
-    LeafNodeParameters, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn,
-    MlsMessageIn, MlsMessageOut, OpenMlsProvider, PreSharedKeyProposal, ProcessedMessageContent,
-    Proposal as Inner, ProtocolVersion, RatchetTreeIn, Sender,
-    SenderRatchetConfiguration, StagedWelcome,
+    ApplicationIdExtension, BasicCredential, Capabilities, Ciphersuite, CommitMessageBundle,
+    CredentialWithKey, Extension, ExtensionType, Extensions, GroupContext, GroupEpoch, GroupId,
+    KeyPackage, LeafNode, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsGroupCreateConfig,
+    MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, OpenMlsProvider,
+    PreSharedKeyProposal, ProcessedMessageContent, Proposal as Inner, ProtocolVersion,
+    RatchetTreeIn, Sender, SenderRatchetConfiguration, StagedWelcome,
 };
-use openmls::group::{MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY, MIXED_PLAINTEXT_WIRE_FORMAT_POLICY};
-use openmls::schedule::{ExternalPsk, PreSharedKeyId, Psk, psk::ResumptionPsk, psk::ResumptionPskUsage};
+use openmls::schedule::{
+    ExternalPsk, PreSharedKeyId, Psk, psk::ResumptionPsk, psk::ResumptionPskUsage,
+};
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
 
@@ -35,6 +37,7 @@ pub struct OpenMlsMember {
     /// The key that the own leaf has, last, and those that it may have after the next Commit.
     signers: Vec<Arc<SignatureKeyPair>>,
     extension_type: u16,
+    application_id: bool,
     config: MlsGroupJoinConfig,
     group: Option<MlsGroup>,
     /// An external Commit is made on a group of its own, in a store of its own.
@@ -69,6 +72,7 @@ impl OpenMlsMember {
             name: name.into(),
             signers: vec![Arc::new(signer)],
             extension_type: setup.extension_type,
+            application_id: setup.application_ids,
             config,
             group: None,
             joining: None,
@@ -82,6 +86,15 @@ impl OpenMlsMember {
             .ciphersuites(vec![self.suite])
             .extensions(vec![ExtensionType::from(self.extension_type)])
             .build()
+    }
+
+    /// The extensions of the own leaf.
+    fn leaf_extensions(&self) -> Result<Extensions<LeafNode>, Fault> {
+        if !self.application_id {
+            return Ok(Extensions::empty());
+        }
+        let id = ApplicationIdExtension::new(self.name.as_bytes());
+        Extensions::single(Extension::ApplicationId(id)).map_err(Fault::of)
     }
 
     fn credential(&self, signer: &SignatureKeyPair) -> CredentialWithKey {
@@ -137,7 +150,9 @@ impl OpenMlsMember {
     /// A proposal by value.
     fn by_value(&self, proposal: &Proposal) -> Result<ByValue, Fault> {
         match proposal {
-            Proposal::Add(key_package) => Ok(ByValue::Add(self.key_package_in(key_package)?)),
+            Proposal::Add(key_package) => {
+                Ok(ByValue::Add(Box::new(self.key_package_in(key_package)?)))
+            }
             Proposal::Remove(leaf) => Ok(ByValue::Remove(LeafNodeIndex::new(*leaf))),
             Proposal::Update { .. } => Err(Fault("an Update by value".into())),
             Proposal::Psk(_) | Proposal::ResumptionPsk(_) => {
@@ -162,7 +177,7 @@ impl OpenMlsMember {
         let mut builder = group.commit_builder().force_self_update(!plan.without_path);
         for proposal in by_value {
             builder = match proposal {
-                ByValue::Add(key_package) => builder.propose_adds([key_package]),
+                ByValue::Add(key_package) => builder.propose_adds([*key_package]),
                 ByValue::Remove(leaf) => builder.propose_removals([leaf]),
                 ByValue::Extensions(extensions) => {
                     builder.propose_group_context_extensions(extensions).map_err(Fault::of)?
@@ -185,7 +200,7 @@ impl OpenMlsMember {
 }
 
 enum ByValue {
-    Add(KeyPackage),
+    Add(Box<KeyPackage>),
     Remove(LeafNodeIndex),
     Extensions(Extensions<GroupContext>),
     Other(Inner),
@@ -200,6 +215,7 @@ impl Member for OpenMlsMember {
         let signer = self.signer()?;
         let bundle = KeyPackage::builder()
             .leaf_node_capabilities(self.capabilities())
+            .leaf_node_extensions(self.leaf_extensions()?)
             .build(self.suite, &self.provider, &*signer, self.credential(&signer))
             .map_err(Fault::of)?;
         MlsMessageOut::from(bundle.into_key_package()).to_bytes().map_err(Fault::of)
@@ -215,6 +231,8 @@ impl Member for OpenMlsMember {
         let config = MlsGroupCreateConfig::builder()
             .ciphersuite(self.suite)
             .capabilities(self.capabilities())
+            .with_leaf_node_extensions(self.leaf_extensions()?)
+            .map_err(Fault::of)?
             .wire_format_policy(self.config.wire_format_policy())
             .padding_size(self.config.padding_size())
             .max_past_epochs(PAST_EPOCHS)
@@ -224,8 +242,7 @@ impl Member for OpenMlsMember {
             .build();
         let id = GroupId::from_slice(group_id);
         let credential = self.credential(&signer);
-        let group =
-            MlsGroup::new_with_group_id(&self.provider, &*signer, &config, id, credential);
+        let group = MlsGroup::new_with_group_id(&self.provider, &*signer, &config, id, credential);
         self.group = Some(group.map_err(Fault::of)?);
         Ok(())
     }
@@ -263,7 +280,10 @@ impl Member for OpenMlsMember {
             builder = builder.with_ratchet_tree(tree);
         }
         let credential = self.credential(&signer);
-        let leaf = LeafNodeParameters::builder().with_capabilities(self.capabilities()).build();
+        let leaf = LeafNodeParameters::builder()
+            .with_capabilities(self.capabilities())
+            .with_extensions(self.leaf_extensions()?)
+            .build();
         let mut builder = builder
             .build_group(&provider, group_info, credential)
             .map_err(Fault::of)?
@@ -300,12 +320,18 @@ impl Member for OpenMlsMember {
         let Self { provider, group, .. } = self;
         let group = group.as_mut().ok_or_else(|| Fault("in no group".into()))?;
         let made = match (prepared, psk) {
-            (_, Some(id)) => group.propose_pre_shared_key(provider, &*signer, id).map_err(Fault::of),
-            (Some(ByValue::Add(key_package)), _) => group
-                .propose_add_member(provider, &*signer, &key_package)
-                .map_err(Fault::of),
+            (_, Some(id)) => {
+                group.propose_pre_shared_key(provider, &*signer, id).map_err(Fault::of)
+            }
+            (Some(ByValue::Add(key_package)), _) => {
+                group.propose_add_member(provider, &*signer, &key_package).map_err(Fault::of)
+            }
             (Some(ByValue::Remove(leaf)), _) if leaf == group.own_leaf_index() => {
-                return group.leave_group(provider, &*signer).map_err(Fault::of)?.to_bytes().map_err(Fault::of);
+                return group
+                    .leave_group(provider, &*signer)
+                    .map_err(Fault::of)?
+                    .to_bytes()
+                    .map_err(Fault::of);
             }
             (Some(ByValue::Remove(leaf)), _) => {
                 group.propose_remove_member(provider, &*signer, leaf).map_err(Fault::of)
@@ -332,7 +358,8 @@ impl Member for OpenMlsMember {
     }
 
     fn commit(&mut self, plan: &CommitPlan) -> Result<Vec<u8>, Fault> {
-        let by_value = plan.by_value.iter().map(|one| self.by_value(one)).collect::<Result<_, _>>()?;
+        let by_value =
+            plan.by_value.iter().map(|one| self.by_value(one)).collect::<Result<_, _>>()?;
         let bundle = self.stage(plan, by_value)?;
         self.welcome = match bundle.to_welcome_msg() {
             Some(welcome) => Some(welcome.to_bytes().map_err(Fault::of)?),
