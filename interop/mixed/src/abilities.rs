@@ -48,8 +48,12 @@ pub enum Operation {
     ExternalJoinWithPsk,
     /// An external Commit that removes the joiner's old leaf.
     Rejoin,
+    /// Such a Commit with a resumption PSK.
+    RejoinWithResumptionPsk,
     /// Being in a group with GREASE among the extensions of leaves, KeyPackages and GroupInfos.
     GreaseExtensions,
+    /// Being in a group with application_id among the extensions of leaves.
+    ApplicationIds,
     /// Being in a group with a resumption PSK of the present epoch.
     PresentResumptionPsk,
     /// A GroupContextExtensions proposal with an extension that is not among the required
@@ -117,6 +121,21 @@ pub const LEFT_OUT: &[LeftOut] = &[
         peer: Peer::OpenMls,
         operation: Operation::CommitDoubleAdds,
         why: "does not choose among Adds of the same client",
+    },
+    LeftOut {
+        peer: Peer::OpenMls,
+        operation: Operation::RejoinWithResumptionPsk,
+        why: "looks for resumption PSKs in the new state of the group only",
+    },
+    LeftOut {
+        peer: Peer::MlsRs,
+        operation: Operation::ApplicationIds,
+        why: "wants application_id among the leaf's capabilities, where it must not be",
+    },
+    LeftOut {
+        peer: Peer::MlsRs,
+        operation: Operation::RejoinWithResumptionPsk,
+        why: "has no call for it",
     },
     LeftOut {
         peer: Peer::MlsRs,

@@ -72,6 +72,8 @@ pub struct Setup {
     pub grease_extensions: bool,
     /// An extension type that every member supports beside the RFC's.
     pub extension_type: u16,
+    /// Whether leaves have an application_id.
+    pub application_ids: bool,
     /// What Circlet's randomness begins with.
     pub seed: u64,
 }
@@ -122,6 +124,8 @@ pub struct ExternalJoin {
     pub replaces: Option<u32>,
     /// External PSKs to inject, by id.
     pub psks: Vec<Vec<u8>>,
+    /// The epoch of this group whose resumption PSK is to be injected.
+    pub resumption: Option<u64>,
 }
 
 /// What a received message meant.

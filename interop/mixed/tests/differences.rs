@@ -2,6 +2,8 @@
 //! these fails, that library has changed: the row goes from the document and from the table of what
 //! is left out.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 use circlet_mixed::member::{CommitPlan, Event, Fault, Member, Peer, Proposal, Setup};
 use circlet_mixed::peers::new_member;
 
@@ -14,6 +16,7 @@ fn setup() -> Setup {
         padding: false,
         grease_extensions: false,
         extension_type: EXTENSION_TYPE,
+        application_ids: false,
         seed: 1,
     }
 }
@@ -200,4 +203,26 @@ fn mls_rs_refuses_late_messages_of_changed_senders() {
             assert!(matches!(read, Ok(Event::Message { .. })), "{peer}: {read:?}");
         }
     }
+}
+
+/// Difference 9.
+#[test]
+fn mls_rs_wants_application_id_among_the_capabilities() {
+    let named = Setup { application_ids: true, ..setup() };
+    for peer in [Peer::Circlet, Peer::OpenMls, Peer::MlsRs] {
+        let mut ours = new_member(Peer::Circlet, "ours", &named).unwrap();
+        let mut joiner = member(peer, "joiner");
+        ours.create(b"group").unwrap();
+        ours.commit(&plan(vec![Proposal::Add(joiner.key_package().unwrap())])).unwrap();
+        let welcome = ours.accepted().unwrap().unwrap();
+        let joined = joiner.join(&welcome, None);
+        if peer == Peer::MlsRs {
+            refuses(joined, "ExtensionNotInCapabilities(ExtensionType(1))");
+        } else {
+            joined.unwrap();
+        }
+    }
+    // Not even its own.
+    let mut alone = new_member(Peer::MlsRs, "alone", &named).unwrap();
+    refuses(alone.create(b"another"), "ExtensionNotInCapabilities(ExtensionType(1))");
 }

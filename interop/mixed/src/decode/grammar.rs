@@ -328,7 +328,10 @@ impl<'a> Parser<'a> {
             6 => self.opaque("ExternalInit.kem_output")?,
             7 => self.extensions("GroupContextExtensions.extensions")?,
             _ => {
-                self.remarks.insert(Reason::ProposalType);
+                self.remarks.insert(match proposal_type {
+                    0 => Reason::ReservedProposalType,
+                    _ => Reason::ProposalType,
+                });
                 self.opaque("Proposal of another type")?
             }
         };

@@ -20,7 +20,9 @@ pub enum Reason {
     CredentialType,
     /// An X.509 credential that is not a list of certificates.
     Certificates,
-    /// A proposal of a type that is not the RFC's, with a body of one `opaque<V>`.
+    /// A proposal of the reserved type 0, with a body of one `opaque<V>`.
+    ReservedProposalType,
+    /// A proposal of another type that is not the RFC's, with a body of one `opaque<V>`.
     ProposalType,
     /// An extension of one of the RFC's types with another content.
     ExtensionContent,
@@ -37,13 +39,14 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::MessageVersion,
         Self::KeyPackageVersion,
         Self::InnerVersion,
         Self::CipherSuite,
         Self::CredentialType,
         Self::Certificates,
+        Self::ReservedProposalType,
         Self::ProposalType,
         Self::ExtensionContent,
         Self::ExtensionPlace,
@@ -52,33 +55,33 @@ impl Reason {
         Self::BehindTree,
     ];
 
-    /// Who refuses it while it reads: Circlet, OpenMLS, mls-rs.
-    fn refused_by(self) -> [bool; 3] {
+    /// What Circlet, OpenMLS and mls-rs make of it.
+    fn verdicts(self) -> [Verdict; 3] {
+        use Verdict::{Alters, Reads, Refuses};
         match self {
-            Self::MessageVersion | Self::KeyPackageVersion | Self::BehindTree => {
-                [true, true, false]
-            }
+            Self::MessageVersion | Self::KeyPackageVersion => [Refuses, Refuses, Reads],
             Self::InnerVersion | Self::CredentialType | Self::ProposalType | Self::TreeShape => {
-                [true, false, false]
+                [Refuses, Reads, Reads]
             }
             Self::CipherSuite | Self::ExtensionContent | Self::ExtensionPlace => {
-                [false, true, false]
+                [Reads, Refuses, Reads]
             }
-            Self::Certificates => [true, false, true],
-            Self::LeafIndex => [false, false, true],
+            Self::Certificates => [Refuses, Reads, Refuses],
+            Self::LeafIndex => [Reads, Reads, Refuses],
+            Self::ReservedProposalType => [Refuses, Reads, Alters],
+            Self::BehindTree => [Refuses, Refuses, Alters],
         }
     }
 }
 
-/// What the libraries make of bytes with these in them; of bytes that are not sound, all refuse.
+/// What the libraries make of bytes with these in them: each the worst of what they make of one. Of
+/// bytes that are not sound, all refuse.
 pub(super) fn expected(remarks: Option<&BTreeSet<Reason>>) -> Verdicts {
     let Some(remarks) = remarks else { return Verdicts([Verdict::Refuses; 3]) };
     let mut verdicts = [Verdict::Reads; 3];
     for reason in remarks {
-        for (verdict, refuses) in verdicts.iter_mut().zip(reason.refused_by()) {
-            if refuses {
-                *verdict = Verdict::Refuses;
-            }
+        for (verdict, of_one) in verdicts.iter_mut().zip(reason.verdicts()) {
+            *verdict = of_one.max(*verdict);
         }
     }
     Verdicts(verdicts)

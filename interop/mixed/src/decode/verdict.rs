@@ -3,10 +3,11 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use circlet::codec::DecodeContext;
+use circlet::codec::{DecodeContext, Encode as _};
 use circlet::message::MlsMessage;
 use circlet::tree::RatchetTree;
-use openmls::prelude::tls_codec::Deserialize as _;
+use mls_rs::group::ExportedTree;
+use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::{MlsMessageIn, RatchetTreeIn};
 
 use super::grammar::Shape;
@@ -19,8 +20,10 @@ pub struct Verdicts(pub [Verdict; 3]);
 /// What a library made of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// They can be read.
+    /// They can be read, and are written again as they were, where the library lets one see that.
     Reads,
+    /// They are read, and written again as others or not at all.
+    Alters,
     /// They can't.
     Refuses,
     /// It panicked.
@@ -47,6 +50,7 @@ impl fmt::Display for Verdicts {
         for (peer, verdict) in Peer::ALL.iter().zip(self.0) {
             let word = match verdict {
                 Verdict::Reads => "reads",
+                Verdict::Alters => "ALTERS",
                 Verdict::Refuses => "refuses",
                 Verdict::Panics => "PANICS",
             };
@@ -57,17 +61,31 @@ impl fmt::Display for Verdicts {
 }
 
 fn verdict(peer: Peer, shape: Shape, bytes: &[u8], context: &DecodeContext) -> Verdict {
+    // OpenMLS writes only what it has verified.
     let read = || match (peer, shape) {
-        (Peer::Circlet, Shape::Message) => MlsMessage::read(bytes, context).is_ok(),
-        (Peer::Circlet, Shape::Tree) => RatchetTree::from_wire(bytes, context).is_ok(),
-        (Peer::OpenMls, Shape::Message) => MlsMessageIn::tls_deserialize_exact(bytes).is_ok(),
-        (Peer::OpenMls, Shape::Tree) => RatchetTreeIn::tls_deserialize_exact(bytes).is_ok(),
-        (Peer::MlsRs, Shape::Message) => mls_rs::MlsMessage::from_bytes(bytes).is_ok(),
-        (Peer::MlsRs, Shape::Tree) => mls_rs::group::ExportedTree::from_bytes(bytes).is_ok(),
+        (Peer::Circlet, Shape::Message) => {
+            MlsMessage::read(bytes, context).ok().map(|read| read.to_bytes().ok())
+        }
+        (Peer::Circlet, Shape::Tree) => {
+            RatchetTree::from_wire(bytes, context).ok().map(|read| read.to_bytes().ok())
+        }
+        (Peer::OpenMls, Shape::Message) => {
+            MlsMessageIn::tls_deserialize_exact(bytes).ok().map(|_| Some(bytes.to_vec()))
+        }
+        (Peer::OpenMls, Shape::Tree) => RatchetTreeIn::tls_deserialize_exact(bytes)
+            .ok()
+            .map(|read| read.tls_serialize_detached().ok()),
+        (Peer::MlsRs, Shape::Message) => {
+            mls_rs::MlsMessage::from_bytes(bytes).ok().map(|read| read.to_bytes().ok())
+        }
+        (Peer::MlsRs, Shape::Tree) => {
+            ExportedTree::from_bytes(bytes).ok().map(|read| read.to_bytes().ok())
+        }
     };
     match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(true) => Verdict::Reads,
-        Ok(false) => Verdict::Refuses,
+        Ok(Some(Some(written))) if bytes == written => Verdict::Reads,
+        Ok(Some(_)) => Verdict::Alters,
+        Ok(None) => Verdict::Refuses,
         Err(_) => Verdict::Panics,
     }
 }

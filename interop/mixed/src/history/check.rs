@@ -22,7 +22,8 @@ impl World {
         let Some((_, view)) = first else { return Err(What("nobody is left".into())) };
         let mut names: Vec<_> = self.players.iter().map(|one| one.name.as_bytes()).collect();
         let mut seen: Vec<_> = view.roster.iter().map(|(_, name, _)| name.as_slice()).collect();
-        (names.sort_unstable(), seen.sort_unstable());
+        names.sort_unstable();
+        seen.sort_unstable();
         if names != seen {
             return Err(What("the roster is not that of the history".into()));
         }

@@ -102,7 +102,8 @@ impl World {
         }
         let twice = |leaf| touched.iter().filter(|one| *one == leaf).count() > 1;
         let count = added.len();
-        (added.sort_unstable(), added.dedup());
+        added.sort_unstable();
+        added.dedup();
         let doubled = added.len() < count;
         (!removes_own || self.able(at, Operation::CommitBeforeOwnRemoval))
             && (extends < 2 || self.able(at, Operation::CommitSeveralExtensions))
@@ -166,6 +167,13 @@ impl World {
         }
         let tree_inside = self.prng.percent(50);
         let psk = if self.prng.percent(30) { self.some_psk() } else { None };
+        let resumption = match back {
+            Some(at) if self.prng.percent(50) => {
+                let able = self.able(at, Operation::RejoinWithResumptionPsk);
+                if able { self.common_epoch() } else { None }
+            }
+            _ => None,
+        };
         let Some(member) = self.players.get_mut(helper) else { return Err(What("nobody".into())) };
         let name = member.name.clone();
         let info = member.member.group_info(tree_inside);
@@ -175,7 +183,8 @@ impl World {
         let ratchet_tree = if tree_inside { None } else { tree };
         let old = back.and_then(|at| self.players.get(at)).map(|player| player.name.clone());
         let replaces = old.as_ref().and_then(|name| self.leaf_of(name));
-        let mut join = ExternalJoin { group_info, ratchet_tree, replaces, psks: Vec::new() };
+        let mut join =
+            ExternalJoin { group_info, ratchet_tree, replaces, psks: Vec::new(), resumption };
         let mut joiner = joiner;
         let player = match (&mut joiner, back) {
             (Some(player), _) => Some(player),
@@ -185,7 +194,9 @@ impl World {
         let Some(player) = player else { return Err(What("nobody".into())) };
         join.psks.extend(psk.filter(|_| can(player.member.peer(), Operation::ExternalJoinWithPsk)));
         let (by, psks) = (player.name.clone(), join.psks.len());
-        let what = format!("joins externally, replacing {replaces:?}, with {psks} PSKs");
+        let what = format!(
+            "joins externally, replacing {replaces:?}, with {psks} PSKs and that of {resumption:?}"
+        );
         let wire = player.member.join_externally(&join);
         let wire = self.done(wire, &by, &what)?;
         self.log.sent(format!("{by} {what}"), &wire);

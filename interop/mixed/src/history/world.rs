@@ -71,14 +71,18 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(options: &Options) -> Self {
         let mut prng = Prng::new(options.seed.wrapping_mul(7).wrapping_add(options.suite.into()));
-        let bear = |peer: &Peer| can(*peer, Operation::GreaseExtensions);
+        let bear = |operation| {
+            let has_suite = |peer: &&Peer| supports(**peer, options.suite);
+            options.peers.iter().filter(has_suite).all(|peer| can(*peer, operation))
+        };
         let contradictions = prng.percent(30);
         let setup = Setup {
             suite: options.suite,
             public_handshakes: prng.percent(50),
             padding: prng.percent(50),
-            grease_extensions: options.peers.iter().all(bear) && prng.percent(50),
+            grease_extensions: bear(Operation::GreaseExtensions) && prng.percent(50),
             extension_type: EXTENSION_TYPE,
+            application_ids: bear(Operation::ApplicationIds) && prng.percent(50),
             seed: prng.next(),
         };
         Self {

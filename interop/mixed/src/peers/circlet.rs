@@ -18,7 +18,7 @@ pub struct CircletMember {
 }
 
 enum Staged {
-    Commit(PendingCommit),
+    Commit(Box<PendingCommit>),
     Join(PendingJoin),
 }
 
@@ -47,15 +47,17 @@ impl CircletMember {
         let padding = if setup.padding { Padding::Multiple(64) } else { Padding::None };
         let grease =
             if setup.grease_extensions { Grease::Everywhere } else { Grease::Capabilities };
-        let client = Client::builder(name)
+        let mut builder = Client::builder(name)
             .cipher_suite(CipherSuite(setup.suite))
             .rng(SeededRng(Prng::new(number)))
             .handshake(handshake)
             .padding(padding)
             .grease(grease)
-            .register_extension_type(ExtensionType(setup.extension_type))
-            .build()
-            .map_err(Fault::of)?;
+            .register_extension_type(ExtensionType(setup.extension_type));
+        if setup.application_ids {
+            builder = builder.leaf_extension(Extension::application_id(name).map_err(Fault::of)?);
+        }
+        let client = builder.build().map_err(Fault::of)?;
         Ok(Self { client, group: None, staged: None })
     }
 
@@ -111,6 +113,9 @@ impl Member for CircletMember {
         for psk in &join.psks {
             builder = builder.psk(psk.clone());
         }
+        if let (Some(epoch), Some(group)) = (join.resumption, &self.group) {
+            builder = builder.resumption_psk(group.id(), epoch);
+        }
         let pending = builder.stage().map_err(Fault::of)?;
         let message = pending.message().to_vec();
         self.staged = Some(Staged::Join(pending));
@@ -157,7 +162,7 @@ impl Member for CircletMember {
         }
         let pending = commit.stage().map_err(Fault::of)?;
         let message = pending.message().to_vec();
-        self.staged = Some(Staged::Commit(pending));
+        self.staged = Some(Staged::Commit(Box::new(pending)));
         Ok(message)
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mls_rs::client_builder::{MlsConfig, PaddingMode};
 use mls_rs::error::MlsError;
 use mls_rs::extension::ExtensionType;
+use mls_rs::extension::built_in::ApplicationIdExt;
 use mls_rs::group::{CommitEffect, ExportedTree, Group, GroupContext, ReceivedMessage, Roster};
 use mls_rs::identity::SigningIdentity;
 use mls_rs::identity::basic::{BasicCredential, BasicIdentityProvider};
@@ -29,6 +30,7 @@ struct MlsRsMember<C: MlsConfig, P> {
     crypto: P,
     suite: CipherSuite,
     identity: Vec<u8>,
+    leaf_extensions: ExtensionList,
     psks: InMemoryPreSharedKeyStorage,
     groups: InMemoryGroupStateStorage,
     options: Arc<Mutex<CommitOptions>>,
@@ -107,11 +109,17 @@ pub(super) fn member<P: CryptoProvider + Clone + 'static>(
         .extension_type(ExtensionType::from(setup.extension_type))
         .signing_identity(signing_identity, signer, suite)
         .build();
+    let mut leaf_extensions = ExtensionList::new();
+    if setup.application_ids {
+        let id = ApplicationIdExt::new(identity.clone());
+        leaf_extensions.set_from(id).map_err(Fault::of)?;
+    }
     Ok(Box::new(MlsRsMember {
         client,
         crypto,
         suite,
         identity,
+        leaf_extensions,
         psks,
         groups,
         options,
@@ -158,8 +166,8 @@ impl<C: MlsConfig, P: CryptoProvider> Member for MlsRsMember<C, P> {
     }
 
     fn key_package(&mut self) -> Result<Vec<u8>, Fault> {
-        let none = ExtensionList::new;
-        bytes(self.client.generate_key_package_message(none(), none(), None))
+        let leaf = self.leaf_extensions.clone();
+        bytes(self.client.generate_key_package_message(ExtensionList::new(), leaf, None))
     }
 
     fn add_psk(&mut self, id: &[u8], secret: &[u8]) -> Result<(), Fault> {
@@ -168,8 +176,9 @@ impl<C: MlsConfig, P: CryptoProvider> Member for MlsRsMember<C, P> {
     }
 
     fn create(&mut self, group_id: &[u8]) -> Result<(), Fault> {
-        let none = ExtensionList::new;
-        let group = self.client.create_group_with_id(group_id.to_vec(), none(), none(), None);
+        let leaf = self.leaf_extensions.clone();
+        let none = ExtensionList::new();
+        let group = self.client.create_group_with_id(group_id.to_vec(), none, leaf, None);
         self.group = Some(group.map_err(Fault::of)?);
         self.save()
     }
@@ -185,7 +194,8 @@ impl<C: MlsConfig, P: CryptoProvider> Member for MlsRsMember<C, P> {
     }
 
     fn join_externally(&mut self, join: &ExternalJoin) -> Result<Vec<u8>, Fault> {
-        let mut builder = self.client.external_commit_builder().map_err(Fault::of)?;
+        let builder = self.client.external_commit_builder().map_err(Fault::of)?;
+        let mut builder = builder.with_leaf_node_extensions(self.leaf_extensions.clone());
         if let Some(tree) = tree(join.ratchet_tree.as_deref())? {
             builder = builder.with_tree_data(tree);
         }

@@ -7,12 +7,12 @@ use openmls::group::{MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY, MIXED_PLAINTEXT_WIRE_F
 use openmls::prelude::group_info::VerifiableGroupInfo;
 use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::{
-    BasicCredential, Capabilities, Ciphersuite, CommitMessageBundle, CredentialWithKey, Extension,
-    ExtensionType, Extensions, GroupContext, GroupEpoch, GroupId, KeyPackage, LeafNodeIndex,
-    LeafNodeParameters, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn,
-    MlsMessageIn, MlsMessageOut, OpenMlsProvider, PreSharedKeyProposal, ProcessedMessageContent,
-    Proposal as Inner, ProtocolVersion, RatchetTreeIn, Sender, SenderRatchetConfiguration,
-    StagedWelcome,
+    ApplicationIdExtension, BasicCredential, Capabilities, Ciphersuite, CommitMessageBundle,
+    CredentialWithKey, Extension, ExtensionType, Extensions, GroupContext, GroupEpoch, GroupId,
+    KeyPackage, LeafNode, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsGroupCreateConfig,
+    MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, OpenMlsProvider,
+    PreSharedKeyProposal, ProcessedMessageContent, Proposal as Inner, ProtocolVersion,
+    RatchetTreeIn, Sender, SenderRatchetConfiguration, StagedWelcome,
 };
 use openmls::schedule::{
     ExternalPsk, PreSharedKeyId, Psk, psk::ResumptionPsk, psk::ResumptionPskUsage,
@@ -37,6 +37,7 @@ pub struct OpenMlsMember {
     /// The key that the own leaf has, last, and those that it may have after the next Commit.
     signers: Vec<Arc<SignatureKeyPair>>,
     extension_type: u16,
+    application_id: bool,
     config: MlsGroupJoinConfig,
     group: Option<MlsGroup>,
     /// An external Commit is made on a group of its own, in a store of its own.
@@ -71,6 +72,7 @@ impl OpenMlsMember {
             name: name.into(),
             signers: vec![Arc::new(signer)],
             extension_type: setup.extension_type,
+            application_id: setup.application_ids,
             config,
             group: None,
             joining: None,
@@ -84,6 +86,15 @@ impl OpenMlsMember {
             .ciphersuites(vec![self.suite])
             .extensions(vec![ExtensionType::from(self.extension_type)])
             .build()
+    }
+
+    /// The extensions of the own leaf.
+    fn leaf_extensions(&self) -> Result<Extensions<LeafNode>, Fault> {
+        if !self.application_id {
+            return Ok(Extensions::empty());
+        }
+        let id = ApplicationIdExtension::new(self.name.as_bytes());
+        Extensions::single(Extension::ApplicationId(id)).map_err(Fault::of)
     }
 
     fn credential(&self, signer: &SignatureKeyPair) -> CredentialWithKey {
@@ -139,7 +150,9 @@ impl OpenMlsMember {
     /// A proposal by value.
     fn by_value(&self, proposal: &Proposal) -> Result<ByValue, Fault> {
         match proposal {
-            Proposal::Add(key_package) => Ok(ByValue::Add(self.key_package_in(key_package)?)),
+            Proposal::Add(key_package) => {
+                Ok(ByValue::Add(Box::new(self.key_package_in(key_package)?)))
+            }
             Proposal::Remove(leaf) => Ok(ByValue::Remove(LeafNodeIndex::new(*leaf))),
             Proposal::Update { .. } => Err(Fault("an Update by value".into())),
             Proposal::Psk(_) | Proposal::ResumptionPsk(_) => {
@@ -164,7 +177,7 @@ impl OpenMlsMember {
         let mut builder = group.commit_builder().force_self_update(!plan.without_path);
         for proposal in by_value {
             builder = match proposal {
-                ByValue::Add(key_package) => builder.propose_adds([key_package]),
+                ByValue::Add(key_package) => builder.propose_adds([*key_package]),
                 ByValue::Remove(leaf) => builder.propose_removals([leaf]),
                 ByValue::Extensions(extensions) => {
                     builder.propose_group_context_extensions(extensions).map_err(Fault::of)?
@@ -187,7 +200,7 @@ impl OpenMlsMember {
 }
 
 enum ByValue {
-    Add(KeyPackage),
+    Add(Box<KeyPackage>),
     Remove(LeafNodeIndex),
     Extensions(Extensions<GroupContext>),
     Other(Inner),
@@ -202,6 +215,7 @@ impl Member for OpenMlsMember {
         let signer = self.signer()?;
         let bundle = KeyPackage::builder()
             .leaf_node_capabilities(self.capabilities())
+            .leaf_node_extensions(self.leaf_extensions()?)
             .build(self.suite, &self.provider, &*signer, self.credential(&signer))
             .map_err(Fault::of)?;
         MlsMessageOut::from(bundle.into_key_package()).to_bytes().map_err(Fault::of)
@@ -217,6 +231,8 @@ impl Member for OpenMlsMember {
         let config = MlsGroupCreateConfig::builder()
             .ciphersuite(self.suite)
             .capabilities(self.capabilities())
+            .with_leaf_node_extensions(self.leaf_extensions()?)
+            .map_err(Fault::of)?
             .wire_format_policy(self.config.wire_format_policy())
             .padding_size(self.config.padding_size())
             .max_past_epochs(PAST_EPOCHS)
@@ -264,7 +280,10 @@ impl Member for OpenMlsMember {
             builder = builder.with_ratchet_tree(tree);
         }
         let credential = self.credential(&signer);
-        let leaf = LeafNodeParameters::builder().with_capabilities(self.capabilities()).build();
+        let leaf = LeafNodeParameters::builder()
+            .with_capabilities(self.capabilities())
+            .with_extensions(self.leaf_extensions()?)
+            .build();
         let mut builder = builder
             .build_group(&provider, group_info, credential)
             .map_err(Fault::of)?
