@@ -81,6 +81,7 @@ impl Run {
         let confirmed = pending.confirm().unwrap();
         shown.show(&confirmed);
         let welcome = confirmed.welcome().unwrap();
+        shown.show(&welcome.recipients());
         let joined = bob.client.receive(&welcome).unwrap();
         shown.show(&joined);
         carol.client.receive(&welcome).unwrap();
