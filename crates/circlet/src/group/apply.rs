@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::identity::CredentialUse;
@@ -34,7 +35,7 @@ pub(super) struct Applied {
     pub(super) psks: Vec<PreSharedKeyId>,
     pub(super) reinit: Option<ReInit>,
     /// In the order of the list.
-    pub(super) custom: Vec<(Sender, Proposal)>,
+    pub(super) custom: Vec<(Sender, Arc<Proposal>)>,
     /// What is new to this client: proposals by reference were judged when they were received.
     pub(super) items: Vec<ReviewItem>,
 }
@@ -51,7 +52,7 @@ impl GroupState {
     ) -> Result<Applied, Error> {
         let mut applied = self.apply_extensions(tree, list)?;
         for item in list {
-            if let (Proposal::Update(leaf), Sender::Member(sender)) = (&item.proposal, item.sender)
+            if let (Proposal::Update(leaf), Sender::Member(sender)) = (&*item.proposal, item.sender)
             {
                 self.apply_update(&mut applied, sender, leaf, item.reference.is_none())?;
             }
@@ -60,7 +61,7 @@ impl GroupState {
             self.apply_adds(&mut applied, list, now)?;
         }
         for item in list {
-            if let Proposal::Remove(removed) = &item.proposal {
+            if let Proposal::Remove(removed) = &*item.proposal {
                 applied.tree.remove(*removed)?;
                 applied.removed.push(*removed);
             }
@@ -83,7 +84,7 @@ impl GroupState {
         now: Option<u64>,
     ) -> Result<(), Error> {
         for item in list {
-            if let Proposal::Add(key_package) = &item.proposal {
+            if let Proposal::Add(key_package) = &*item.proposal {
                 let by_value = item.reference.is_none();
                 self.apply_add(applied, key_package, by_value.then_some(now).flatten())?;
                 if by_value {
@@ -104,7 +105,7 @@ impl GroupState {
         let mut reinit = None;
         let mut items = Vec::new();
         for item in list {
-            match &item.proposal {
+            match &*item.proposal {
                 Proposal::GroupContextExtensions(new) => {
                     ensure_group_context_extensions(new)?;
                     self.settings.ensure_extension_count(new)?;
@@ -287,13 +288,13 @@ pub(super) fn items_of_senders(
     senders.into_iter().flatten().map(item).collect()
 }
 
-fn custom_of(item: &Resolved) -> Option<(Sender, Proposal)> {
-    let custom = matches!(item.proposal, Proposal::Custom { .. });
+fn custom_of(item: &Resolved) -> Option<(Sender, Arc<Proposal>)> {
+    let custom = matches!(*item.proposal, Proposal::Custom { .. });
     custom.then(|| (item.sender, item.proposal.clone()))
 }
 
 fn psk_of(item: &Resolved) -> Option<&PreSharedKeyId> {
-    match &item.proposal {
+    match &*item.proposal {
         Proposal::PreSharedKey(id) => Some(id),
         _ => None,
     }

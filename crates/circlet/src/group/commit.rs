@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::codec::Encode;
 use crate::crypto::{HashReference, Rng, Secret, Suite};
@@ -310,7 +311,7 @@ impl GroupState {
     fn compose(&self, request: &CommitRequest, trial: Trial<'_>) -> Result<Vec<Resolved>, Error> {
         let by_value = request.by_value.iter().map(|proposal| Resolved {
             sender: Sender::Member(self.own_leaf),
-            proposal: proposal.clone(),
+            proposal: Arc::new(proposal.clone()),
             reference: None,
         });
         let by_value: Vec<Resolved> = by_value.collect();
@@ -321,7 +322,7 @@ impl GroupState {
             }
             ByReference::FittingButReInit => {
                 let is_reinit =
-                    |held: &&CachedProposal| matches!(held.proposal, Proposal::ReInit(_));
+                    |held: &&CachedProposal| matches!(*held.proposal, Proposal::ReInit(_));
                 let waiting = self.proposals.iter().filter(is_reinit);
                 let left_out: Vec<_> = waiting.map(|held| held.reference.clone()).collect();
                 self.fitting(&request.by_value, &by_value, &left_out, trial)?
@@ -465,7 +466,7 @@ impl GroupState {
         };
         let proposals = list.into_iter().map(|item| match item.reference {
             Some(reference) => ProposalOrRef::Reference(reference),
-            None => ProposalOrRef::Proposal(Box::new(item.proposal)),
+            None => ProposalOrRef::Proposal(Box::new(Arc::unwrap_or_clone(item.proposal))),
         });
         let commit = Commit { proposals: proposals.collect(), path: update_path };
         let signed = self.sign_content(Content::Commit(commit), &request.framing, signer)?;
@@ -550,7 +551,7 @@ enum Class {
 
 impl Class {
     fn of(item: &Resolved) -> Self {
-        match (&item.proposal, item.sender) {
+        match (&*item.proposal, item.sender) {
             (Proposal::Remove(_), _) => Self::Removes,
             (_, Sender::Member(_)) => Self::OfMembers,
             _ => Self::OfOutsiders,

@@ -1,6 +1,8 @@
 //! From outside of a group: joining it by an external Commit (RFC 9420 section 12.4.3.2), and
 //! proposing changes to it without being a member (section 12.1.8).
 
+use std::sync::Arc;
+
 use crate::codec::{Decode, Encode};
 use crate::crypto::{Digest, HpkePublicKey, Mac, Rng};
 use crate::error::{Error, Misuse, Refused};
@@ -229,7 +231,7 @@ impl OpenedGroupInfo {
             .iter()
             .map(|proposal| Resolved {
                 sender: Sender::NewMemberCommit,
-                proposal: proposal.clone(),
+                proposal: Arc::new(proposal.clone()),
                 reference: None,
             })
             .collect();

@@ -114,9 +114,9 @@ impl Policy {
         list: &[Resolved],
         group_id: &GroupId,
     ) -> Result<(), Refused> {
-        let removes = list.iter().any(|item| matches!(item.proposal, Proposal::Remove(_)));
+        let removes = list.iter().any(|item| matches!(*item.proposal, Proposal::Remove(_)));
         // Another group's resumption PSK says nothing about this one.
-        let psk = list.iter().any(|item| match &item.proposal {
+        let psk = list.iter().any(|item| match &*item.proposal {
             Proposal::PreSharedKey(id) => match &id.psk {
                 Psk::External { .. } => true,
                 Psk::Resumption { psk_group_id, .. } => psk_group_id == group_id.as_bytes(),

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::codec::{Encode, Limits};
 use crate::crypto::{HashReference, HpkePrivateKey};
@@ -16,7 +16,7 @@ pub(crate) struct CachedProposal {
     pub(crate) sequence: u64,
     pub(crate) reference: HashReference,
     pub(crate) sender: Sender,
-    pub(crate) proposal: Proposal,
+    pub(crate) proposal: Arc<Proposal>,
     /// The private key of the leaf, if this is one's own Update.
     pub(crate) leaf_key: Option<HpkePrivateKey>,
 }
@@ -110,7 +110,7 @@ impl ProposalCache {
         now: Option<u64>,
     ) -> Vec<Resolved> {
         let is_wanted = |held: &&CachedProposal| !left_out.contains(&held.reference);
-        let may_be_sent = |held: &&CachedProposal| match (&held.proposal, now) {
+        let may_be_sent = |held: &&CachedProposal| match (&*held.proposal, now) {
             // V-7.3-07: the committer answers for the lifetimes of all that it adds.
             (Proposal::Add(key_package), Some(now)) => {
                 ensure_lifetime(&key_package.leaf_node, now).is_ok()
@@ -130,7 +130,7 @@ impl ProposalCache {
         }
         if selected.is_empty() && by_value.is_empty() {
             selected.extend(
-                waiting.iter().rev().find(|held| matches!(held.proposal, Proposal::ReInit(_))),
+                waiting.iter().rev().find(|held| matches!(*held.proposal, Proposal::ReInit(_))),
             );
         }
         selected.reverse();
@@ -189,7 +189,7 @@ impl<'a> Taken<'a> {
             taken.note(proposal);
         }
         // Removes go before Updates, and free the removed members' keys for Adds.
-        let by_reference = waiting.iter().filter_map(|held| match held.proposal {
+        let by_reference = waiting.iter().filter_map(|held| match *held.proposal {
             Proposal::Remove(removed) if removed != committer => Some(removed),
             _ => None,
         });
@@ -219,7 +219,7 @@ impl<'a> Taken<'a> {
         if self.closed {
             return false;
         }
-        match (&held.proposal, held.sender) {
+        match (&*held.proposal, held.sender) {
             (Proposal::Remove(removed), _) => {
                 *removed != self.committer && self.removed.insert(*removed)
             }

@@ -10,7 +10,9 @@ use crate::message::{
 };
 use crate::mutation::off;
 use crate::rules::leaf::{check_path_leaf, ensure_path_leaf_source};
-use crate::rules::proposals::{Resolved, check_list, ensure_by_value, ensure_path};
+use crate::rules::proposals::{
+    Resolved, check_list, ensure_by_value, ensure_path, ensure_references_differ,
+};
 use crate::rules::{Violation, ensure};
 use crate::schedule::{
     EpochSecrets, InitSecret, JoinerSecret, PreSharedKeyId, SecretTree, confirmed_transcript_hash,
@@ -182,11 +184,16 @@ impl GroupState {
     }
 
     /// V-12.2-17: finds the proposals that a Commit refers to. V-12.2-19: whoever sent one is its
-    /// sender still.
+    /// sender still. V-12.2-18: none is looked for twice.
     fn resolve(&self, commit: &Commit, committer: Sender) -> Result<Vec<Resolved>, Error> {
+        let references = commit.proposals.iter().filter_map(|item| match item {
+            ProposalOrRef::Reference(reference) => Some(reference),
+            ProposalOrRef::Proposal(_) => None,
+        });
+        ensure_references_differ(references)?;
         let by_value = |proposal: &Proposal| Resolved {
             sender: committer,
-            proposal: proposal.clone(),
+            proposal: Arc::new(proposal.clone()),
             reference: None,
         };
         let resolve = |item: &ProposalOrRef| match item {
@@ -305,7 +312,7 @@ impl GroupState {
         // V-12.1.2-04.
         if updated.contains(&self.own_leaf) && !off("V-12.1.2-04") {
             let own = tree.leaf(self.own_leaf).ok_or(Error::Internal)?;
-            let key = self.proposals.iter().find_map(|held| match &held.proposal {
+            let key = self.proposals.iter().find_map(|held| match &*held.proposal {
                 Proposal::Update(leaf) if leaf == own => held.leaf_key.clone(),
                 _ => None,
             });
@@ -346,7 +353,7 @@ impl GroupState {
         let added: BTreeSet<LeafIndex> = added.collect();
         let committer = if external { after(&committer) } else { before(&committer) };
         let custom = applied.custom.iter().map(|(sender, proposal)| {
-            Ok(AppliedProposal::new(self.proposer(*sender)?, proposal.clone()))
+            Ok(AppliedProposal::new(self.proposer(*sender)?, Proposal::clone(proposal)))
         });
         let custom: Result<Vec<_>, Error> = custom.collect();
         let updated =

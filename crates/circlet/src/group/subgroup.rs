@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::crypto::{CipherSuite, Rng, Secret};
 use crate::error::{Error, Misuse, Refused};
@@ -225,8 +226,10 @@ fn first_list(
     psk: PreSharedKeyId,
 ) -> Result<Vec<Resolved>, Error> {
     let founder = alone.own_leaf();
-    let by_value =
-        |proposal| Resolved { sender: Sender::Member(founder), proposal, reference: None };
+    let by_value = |proposal| {
+        let proposal = Arc::new(proposal);
+        Resolved { sender: Sender::Member(founder), proposal, reference: None }
+    };
     let mut list: Vec<Resolved> =
         key_packages.into_iter().map(Proposal::Add).map(by_value).collect();
     check_list(&list, founder, alone.tree(), &alone.settings().suite)?;
