@@ -191,7 +191,10 @@ impl Inner {
                 defaults: &self.defaults,
             };
             match operation(group, &mut env) {
-                Err(Error::Unready(Unready::UnknownPsk(psk))) => self.load_psk(psks, psk)?,
+                Err(Error::Unready(Unready::UnknownPsk(psk))) => {
+                    self.load_psk(psks, psk)?;
+                    self.load_waiting_psks(&group.state, psks)?;
+                }
                 other => return other,
             }
         }

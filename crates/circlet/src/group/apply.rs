@@ -6,8 +6,9 @@ use crate::identity::CredentialUse;
 use crate::message::{KeyPackage, Proposal, ReInit, Sender};
 use crate::mutation::off;
 use crate::rules::leaf::{
-    Requirements, check_key_package, check_leaf, check_membership, ensure_group_context_extensions,
-    ensure_lifetime, ensure_members_meet, ensure_update_leaf, tolerate_the_tree_before,
+    Requirements, check_key_package, check_leaf, check_leaf_in_group, check_membership,
+    ensure_group_context_extensions, ensure_lifetime, ensure_members_meet, ensure_update_leaf,
+    tolerate_the_tree_before,
 };
 use crate::rules::proposals::Resolved;
 use crate::rules::{Violation, ensure};
@@ -40,6 +41,16 @@ pub(super) struct Applied {
     pub(super) items: Vec<ReviewItem>,
 }
 
+/// What is known of the proposals of a list that are there by reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// They are held against all rules again, whatever they were held against when they came.
+    Unverified,
+    /// This client commits what it has verified itself: what can be said of each alone was said
+    /// when it came, its signatures before all.
+    Verified,
+}
+
 impl GroupState {
     /// V-12.3-01: applies a list that [`check_list`](crate::rules::proposals::check_list) has passed,
     /// in the order of section 12.3: extensions, Updates, Removes, Adds. V-12.1.4-04 and V-8.4-01:
@@ -49,16 +60,17 @@ impl GroupState {
         tree: &RatchetTree,
         list: &[Resolved],
         now: Option<u64>,
+        waited: Waited,
     ) -> Result<Applied, Error> {
         let mut applied = self.apply_extensions(tree, list)?;
         for item in list {
             if let (Proposal::Update(leaf), Sender::Member(sender)) = (&*item.proposal, item.sender)
             {
-                self.apply_update(&mut applied, sender, leaf, item.reference.is_none())?;
+                self.apply_update(&mut applied, sender, leaf, item.reference.is_none(), waited)?;
             }
         }
         if off("V-12.3-01") {
-            self.apply_adds(&mut applied, list, now)?;
+            self.apply_adds(&mut applied, list, now, waited)?;
         }
         for item in list {
             if let Proposal::Remove(removed) = &*item.proposal {
@@ -67,7 +79,7 @@ impl GroupState {
             }
         }
         if !off("V-12.3-01") {
-            self.apply_adds(&mut applied, list, now)?;
+            self.apply_adds(&mut applied, list, now, waited)?;
         }
         applied.psks = list.iter().filter_map(psk_of).cloned().collect();
         if off("V-12.1.4-04") || off("V-8.4-01") {
@@ -82,11 +94,14 @@ impl GroupState {
         applied: &mut Applied,
         list: &[Resolved],
         now: Option<u64>,
+        waited: Waited,
     ) -> Result<(), Error> {
         for item in list {
             if let Proposal::Add(key_package) = &*item.proposal {
                 let by_value = item.reference.is_none();
-                self.apply_add(applied, key_package, by_value.then_some(now).flatten())?;
+                let verified = !by_value && waited == Waited::Verified;
+                let now = by_value.then_some(now).flatten();
+                self.apply_add(applied, key_package, now, verified)?;
                 if by_value {
                     applied.items.push(item_of(&key_package.leaf_node, CredentialUse::Add));
                 }
@@ -99,7 +114,11 @@ impl GroupState {
     /// list is held against the new ones. V-12.1.7-04: the application judges external senders, of
     /// a proposal by reference when it was received.
     /// V-12.1.8-05: their list is read strictly; the same one may be there twice.
-    fn apply_extensions(&self, tree: &RatchetTree, list: &[Resolved]) -> Result<Applied, Error> {
+    pub(super) fn apply_extensions(
+        &self,
+        tree: &RatchetTree,
+        list: &[Resolved],
+    ) -> Result<Applied, Error> {
         let mut extensions = self.epoch.context.extensions.clone();
         let mut extensions_changed = false;
         let mut reinit = None;
@@ -155,10 +174,15 @@ impl GroupState {
         sender: LeafIndex,
         leaf: &LeafNode,
         by_value: bool,
+        waited: Waited,
     ) -> Result<(), Error> {
         let old = self.epoch.tree.leaf(sender).ok_or(Violation::ExternalUpdate)?;
         ensure_update_leaf(leaf, old)?;
-        check_leaf(leaf, self.position(sender), applied.requirements(&self.settings))?;
+        let requirements = applied.requirements(&self.settings);
+        match by_value || waited == Waited::Unverified {
+            true => check_leaf(leaf, self.position(sender), requirements)?,
+            false => check_leaf_in_group(leaf, requirements)?,
+        }
         if by_value {
             applied.items.push(replacing(leaf, old, CredentialUse::Update));
         }
@@ -173,8 +197,11 @@ impl GroupState {
         applied: &mut Applied,
         key_package: &KeyPackage,
         now: Option<u64>,
+        verified: bool,
     ) -> Result<(), Error> {
-        if !off("V-12.1.1-01") {
+        if verified {
+            check_leaf_in_group(&key_package.leaf_node, applied.requirements(&self.settings))?;
+        } else if !off("V-12.1.1-01") {
             check_key_package(key_package, applied.requirements(&self.settings))?;
         }
         self.settings.ensure_total_lifetime(&key_package.leaf_node)?;

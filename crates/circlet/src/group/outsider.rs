@@ -12,7 +12,7 @@ use crate::rules::{Violation, ensure};
 use crate::schedule::{InitSecret, Psk};
 use crate::tree::{ExternalSender, LeafIndex, LeafNode};
 
-use super::apply::{Applied, item_of, replacing};
+use super::apply::{Applied, Waited, item_of, replacing};
 use super::open::blame;
 use super::path::{ensure_keys_are_new, place_path};
 use super::process::added_nodes;
@@ -70,7 +70,7 @@ impl GroupState {
         let path = commit.path.as_ref().ok_or(Violation::PathMissing)?;
         check_external_list(list, &self.epoch.tree, suite)?;
         self.settings.policy.ensure_external_commit(list, self.group_id())?;
-        let mut applied = self.apply_list(&self.epoch.tree, list, now)?;
+        let mut applied = self.apply_list(&self.epoch.tree, list, now, Waited::Unverified)?;
         let replaced = applied.removed.first().and_then(|leaf| self.epoch.tree.leaf(*leaf));
         if let Some(old) = replaced {
             ensure_leaf_is_new(&path.leaf_node.encryption_key, old)?;

@@ -20,7 +20,7 @@ use crate::schedule::{
 };
 use crate::tree::{Extensions, LeafIndex, NodeIndex, RatchetTree};
 
-use super::apply::{Applied, replacing};
+use super::apply::{Applied, Waited, replacing};
 use super::open::{Verified, ensure_verified};
 use super::path::{PathReader, merge_path, read_path};
 use super::step::{Change, RatchetUse};
@@ -157,7 +157,7 @@ impl GroupState {
         }
         self.tolerate_omitted(list)?;
         ensure_path(list, commit.path.is_some(), &self.settings.context)?;
-        let mut applied = self.apply_list(&self.epoch.tree, list, now)?;
+        let mut applied = self.apply_list(&self.epoch.tree, list, now, Waited::Unverified)?;
         let Some(path) = &commit.path else { return Ok(applied) };
         let old = self.epoch.tree.leaf(committer).ok_or(Violation::UnknownSender)?;
         let requirements = applied.requirements(&self.settings);

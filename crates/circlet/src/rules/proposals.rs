@@ -175,7 +175,10 @@ pub(crate) fn ensure_psk_count(ids: &[PreSharedKeyId]) -> Result<(), Violation> 
 
 /// V-12.2-15 and V-13.0-01: a proposal that is not of the RFC itself is supported by every member
 /// that processes the Commit. Those whom it removes don't, nor those whom it adds.
-fn ensure_types_are_supported(list: &[Resolved], tree: &RatchetTree) -> Result<(), Violation> {
+pub(crate) fn ensure_types_are_supported(
+    list: &[Resolved],
+    tree: &RatchetTree,
+) -> Result<(), Violation> {
     let kinds = list.iter().map(|item| item.proposal.proposal_type());
     let custom: BTreeSet<ProposalType> = kinds.filter(|kind| !kind.is_default()).collect();
     if custom.is_empty() {
