@@ -127,7 +127,7 @@ impl GroupState {
             match &*item.proposal {
                 Proposal::GroupContextExtensions(new) => {
                     ensure_group_context_extensions(new)?;
-                    self.settings.ensure_extension_count(new)?;
+                    self.settings.ensure_extensions(new)?;
                     match new.external_senders(&self.settings.context) {
                         Err(_) if off("V-12.1.8-05") => {}
                         senders => drop(senders?),
@@ -177,6 +177,7 @@ impl GroupState {
         waited: Waited,
     ) -> Result<(), Error> {
         let old = self.epoch.tree.leaf(sender).ok_or(Violation::ExternalUpdate)?;
+        self.settings.ensure_leaf_length(leaf)?;
         ensure_update_leaf(leaf, old)?;
         let requirements = applied.requirements(&self.settings);
         match by_value || waited == Waited::Unverified {
@@ -204,6 +205,7 @@ impl GroupState {
         } else if !off("V-12.1.1-01") {
             check_key_package(key_package, applied.requirements(&self.settings))?;
         }
+        self.settings.ensure_leaf_length(&key_package.leaf_node)?;
         self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
         tolerate_the_tree_before(&self.epoch.tree, &key_package.leaf_node)?;
         if let Some(now) = now {

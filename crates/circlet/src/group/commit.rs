@@ -264,6 +264,7 @@ impl GroupState {
         if changes {
             let leaf = &path.leaf_node;
             replacing(leaf, old, CredentialUse::Commit).ask(judge.validator, self.group_id())?;
+            self.settings.ensure_leaf_length(leaf)?;
             check_leaf(leaf, position, applied.requirements(&self.settings))?;
         }
         Ok(Some(path))

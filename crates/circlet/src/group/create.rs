@@ -39,7 +39,7 @@ impl GroupState {
             return Err(Refused::GroupId(limit).into());
         }
         ensure_group_context_extensions(&extensions)?;
-        settings.ensure_extension_count(&extensions)?;
+        settings.ensure_extensions(&extensions)?;
         extensions.external_senders(&settings.context)?;
         let required = extensions.required_capabilities(&settings.context)?;
         let requirements =

@@ -286,6 +286,7 @@ impl OpenedGroupInfo {
         let requirements =
             Requirements { suite: &self.settings.suite, extensions, required: required.as_ref() };
         let group_id = self.context.group_id.as_bytes();
+        self.settings.ensure_leaf_length(leaf)?;
         check_leaf(leaf, LeafPosition { group_id, leaf_index }, requirements)?;
         ensure_fits_the_members(tree, leaf)?;
         Ok(())
@@ -366,6 +367,7 @@ impl Outsider {
             Proposal::Add(key_package) => {
                 let extensions = &Extensions::new();
                 check_key_package(key_package, Requirements { suite, extensions, required: None })?;
+                self.settings.ensure_leaf_length(&key_package.leaf_node)?;
                 self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
             }
             Proposal::PreSharedKey(id) => {
@@ -374,7 +376,7 @@ impl Outsider {
             }
             Proposal::GroupContextExtensions(extensions) => {
                 ensure_group_context_extensions(extensions)?;
-                self.settings.ensure_extension_count(extensions)?;
+                self.settings.ensure_extensions(extensions)?;
                 extensions.required_capabilities(context)?;
                 extensions.external_senders(context)?;
             }

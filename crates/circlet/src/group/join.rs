@@ -323,11 +323,13 @@ pub(super) fn check_members(
     check_parent_keys(tree, suite)?;
     let extensions = &group_info.group_context.extensions;
     ensure_group_context_extensions(extensions)?;
+    settings.ensure_extensions(extensions)?;
     extensions.external_senders(&settings.context)?;
     let required = extensions.required_capabilities(&settings.context)?;
     let requirements = Requirements { suite, extensions, required: required.as_ref() };
     let group_id = group_info.group_context.group_id.as_bytes();
     for (leaf_index, leaf) in tree.members().filter(|_| !off("V-12.4.3.1-14")) {
+        settings.ensure_leaf_length(leaf)?;
         check_leaf(leaf, LeafPosition { group_id, leaf_index }, requirements)?;
     }
     Ok(check_membership(tree, tree.members().map(|(_, leaf)| leaf))?)

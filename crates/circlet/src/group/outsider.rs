@@ -76,6 +76,7 @@ impl GroupState {
             ensure_leaf_is_new(&path.leaf_node.encryption_key, old)?;
         }
         ensure_keys_are_new(suite, &applied.tree, None, path)?;
+        self.settings.ensure_leaf_length(&path.leaf_node)?;
         ensure_path_leaf_source(&path.leaf_node)?;
         // V-12.4.2-07: after its old leaf is removed, the joiner gets the leftmost blank one.
         let limit = self.settings.limits().leaves;

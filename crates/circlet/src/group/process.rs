@@ -161,6 +161,7 @@ impl GroupState {
         let Some(path) = &commit.path else { return Ok(applied) };
         let old = self.epoch.tree.leaf(committer).ok_or(Violation::UnknownSender)?;
         let requirements = applied.requirements(&self.settings);
+        self.settings.ensure_leaf_length(&path.leaf_node)?;
         if !off("V-12.4.2-08") {
             ensure_path_leaf_source(&path.leaf_node)?;
             check_path_leaf(&path.leaf_node, self.position(committer), requirements)?;

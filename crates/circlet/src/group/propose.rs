@@ -234,17 +234,19 @@ impl GroupState {
                 if !off("V-12.1.1-01") {
                     check_key_package(key_package, requirements)?;
                 }
+                self.settings.ensure_leaf_length(&key_package.leaf_node)?;
                 self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
             }
             (Proposal::Update(leaf), Sender::Member(sender)) => {
                 let old = self.epoch.tree.leaf(sender).ok_or(Violation::ExternalUpdate)?;
+                self.settings.ensure_leaf_length(leaf)?;
                 ensure_update_leaf(leaf, old)?;
                 check_leaf(leaf, self.position(sender), requirements)?;
             }
             (Proposal::ReInit(parameters), _) => self.check_reinit(parameters)?,
             (Proposal::GroupContextExtensions(new), _) => {
                 crate::rules::leaf::ensure_group_context_extensions(new)?;
-                self.settings.ensure_extension_count(new)?;
+                self.settings.ensure_extensions(new)?;
                 new.required_capabilities(&self.settings.context)?;
                 if !off("V-12.1.8-05") {
                     new.external_senders(&self.settings.context)?;

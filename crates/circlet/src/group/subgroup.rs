@@ -285,7 +285,7 @@ impl GroupState {
             return Err(Refused::GroupId(limit).into());
         }
         ensure_group_context_extensions(&reinit.extensions)?;
-        self.settings.ensure_extension_count(&reinit.extensions)?;
+        self.settings.ensure_extensions(&reinit.extensions)?;
         reinit.extensions.required_capabilities(&self.settings.context)?;
         reinit.extensions.external_senders(&self.settings.context)?;
         Ok(())

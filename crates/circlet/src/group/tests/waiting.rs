@@ -2,6 +2,7 @@
 //! that costs. Each attack is by a member.
 
 use super::*;
+use crate::codec::Limits;
 use crate::crypto::HpkePublicKey;
 use crate::message::{Commit, Content, KeyPackage, KeyPackageContent, ProposalOrRef, ReInit};
 use crate::rules::Violation;
@@ -16,11 +17,18 @@ fn extensions(value: u16, data: Vec<u8>) -> Extensions {
     [Extension { extension_type: ExtensionType(value), data }].into_iter().collect()
 }
 
+fn limit(member: &mut Actor, limits: Limits) {
+    let context = DecodeContext { limits, ..DecodeContext::default() };
+    member.state.as_mut().unwrap().settings.context = Arc::new(context);
+}
+
 /// V-12.2-18: a Commit that refers to one long proposal many times is refused before any of it is
 /// copied.
 #[test]
 fn references_that_repeat_cost_nothing() {
     let mut members = group(SUITE, 3);
+    let limits = Limits { extensions_bytes: 8 << 20, ..Limits::default() };
+    members.iter_mut().for_each(|member| limit(member, limits.clone()));
     let long = extensions(0xf001, vec![7; 4 << 20]);
     let framing = Framing::default();
     let message = members[1].propose(Proposal::GroupContextExtensions(long), &framing);
@@ -206,9 +214,7 @@ fn updates_that_need_each_other_are_committed_together() {
 #[test]
 fn more_proposals_wait_than_a_commit_may_have() {
     let mut members = group(SUITE, 5);
-    let limits = crate::codec::Limits { proposals: 3, ..crate::codec::Limits::default() };
-    let context = DecodeContext { limits, ..DecodeContext::default() };
-    members[0].state.as_mut().unwrap().settings.context = Arc::new(context);
+    limit(&mut members[0], Limits { proposals: 3, ..Limits::default() });
     for updater in 1..4 {
         let update = members[updater].propose_update(&Framing::default());
         members[0].receive(&update).unwrap();
