@@ -9,11 +9,11 @@ use crate::message::{
     AuthenticatedContent, Commit, Content, GroupContext, Proposal, ProposalOrRef, ReInit, Sender,
 };
 use crate::mutation::off;
-use crate::rules::leaf::{check_path_leaf, ensure_path_leaf_source};
+use crate::rules::Violation;
+use crate::rules::leaf::{check_path_leaf, ensure_path_leaf_source, tolerate};
 use crate::rules::proposals::{
     Resolved, check_list, ensure_by_value, ensure_path, ensure_references_differ,
 };
-use crate::rules::{Violation, ensure};
 use crate::schedule::{
     EpochSecrets, InitSecret, JoinerSecret, PreSharedKeyId, SecretTree, confirmed_transcript_hash,
     interim_transcript_hash, psk_secret,
@@ -23,6 +23,7 @@ use crate::tree::{Extensions, LeafIndex, NodeIndex, RatchetTree};
 use super::apply::{Applied, Waited, replacing};
 use super::open::{Verified, ensure_verified};
 use super::path::{PathReader, merge_path, read_path};
+use super::pending::CachedProposal;
 use super::step::{Change, RatchetUse};
 use super::{EpochState, GroupState, Member, Proposer, PskSource, ReviewItem, Step};
 
@@ -31,6 +32,8 @@ use super::{EpochState, GroupState, Member, Proposer, PskSource, ReviewItem, Ste
 #[derive(Debug)]
 pub struct OpenedCommit {
     from: u64,
+    /// The epoch that it ends: no other has the same, in whatever group.
+    parent: Digest,
     /// The leaf of who committed: after an external Commit a new member's.
     committer: LeafIndex,
     content: AuthenticatedContent,
@@ -139,7 +142,8 @@ impl GroupState {
         let changed = applied.changed(commit.path.is_some().then_some(committer));
         applied.check_outcome(&changed)?;
         let (content, ratchet) = verified.into_parts();
-        Ok(OpenedCommit { from: self.version, committer, content, ratchet, applied, changed })
+        let (from, parent) = (self.version, self.epoch.interim_transcript_hash);
+        Ok(OpenedCommit { from, parent, committer, content, ratchet, applied, changed })
     }
 
     /// V-12.4.2-04 and V-12.4.2-08: the list is one that the committer may have, and the path's leaf
@@ -178,10 +182,11 @@ impl GroupState {
 
     /// V-12.4-03: a Commit may leave out what waits.
     fn tolerate_omitted(&self, list: &[Resolved]) -> Result<(), Violation> {
-        let referred: BTreeSet<_> =
-            list.iter().filter_map(|item| item.reference.as_ref()).collect();
-        let omitted = || self.proposals.iter().any(|held| !referred.contains(&held.reference));
-        ensure(!off("V-12.4-03") || !omitted(), Violation::ReferenceTwice)
+        let referred = |held: &CachedProposal| {
+            list.iter().any(|item| item.reference.as_ref() == Some(&held.reference))
+        };
+        let omitted = || self.proposals.iter().any(|held| !referred(held));
+        tolerate("V-12.4-03", omitted, Violation::ReferenceTwice)
     }
 
     /// V-12.2-17: finds the proposals that a Commit refers to. V-12.2-19: whoever sent one is its
@@ -220,7 +225,8 @@ impl GroupState {
     /// Derives the next epoch from a Commit that was reviewed (section 12.4.2).
     ///
     /// # Errors
-    /// [`Misuse::Stale`] if the state went on since the Commit was opened: open it again.
+    /// [`Misuse::Stale`] if the state went on since the Commit was opened, or is another group's:
+    /// open it again.
     /// [`Unready::UnknownPsk`]; [`Error::Violation`] if the path secrets or the confirmation tag
     /// are wrong.
     pub fn process(
@@ -229,7 +235,10 @@ impl GroupState {
         psks: &dyn PskSource,
     ) -> Result<(CommitOutcome, Step), Error> {
         let ReviewedCommit(opened) = reviewed;
-        if opened.from != self.version {
+        let group_id = &opened.content.content.group_id;
+        let here =
+            group_id == self.group_id() && opened.parent == self.epoch.interim_transcript_hash;
+        if opened.from != self.version || !here {
             return Err(Misuse::Stale.into());
         }
         let external = opened.content.content.sender == Sender::NewMemberCommit;
@@ -357,8 +366,9 @@ impl GroupState {
             Ok(AppliedProposal::new(self.proposer(*sender)?, Proposal::clone(proposal)))
         });
         let custom: Result<Vec<_>, Error> = custom.collect();
+        let removed: BTreeSet<LeafIndex> = applied.removed.iter().copied().collect();
         let updated =
-            changed.iter().filter(|leaf| !added.contains(leaf) && !applied.removed.contains(leaf));
+            changed.iter().filter(|leaf| !added.contains(leaf) && !removed.contains(leaf));
         Ok(CommitOutcome {
             epoch: epoch_after(self.epoch())?,
             committer: committer.ok_or(Violation::UnknownSender)?,
@@ -366,7 +376,7 @@ impl GroupState {
             added: added.iter().filter_map(after).collect(),
             removed: applied.removed.iter().filter_map(before).collect(),
             updated: updated.filter(|_| !off("V-16.0-03")).filter_map(after).collect(),
-            removes_own: applied.removed.contains(&self.own_leaf),
+            removes_own: removed.contains(&self.own_leaf),
             reinit: applied.reinit.clone(),
             custom: custom?,
         })
