@@ -133,7 +133,11 @@ impl GroupState {
                         senders => drop(senders?),
                     }
                     if item.reference.is_none() && !off("V-12.1.7-04") {
-                        items.extend(items_of_senders(new, &self.settings));
+                        items.extend(items_of_senders(
+                            new,
+                            &self.settings,
+                            CredentialUse::ExternalSender,
+                        ));
                     }
                     match off("V-12.1.7-02") {
                         true => new.iter().for_each(|held| extensions.set(held.clone())),
@@ -306,13 +310,14 @@ fn owner_of(leaf: &LeafNode) -> FormerMember {
 pub(super) fn items_of_senders(
     extensions: &Extensions,
     settings: &super::Settings,
+    reason: CredentialUse,
 ) -> Vec<ReviewItem> {
     let senders = extensions.external_senders(&settings.context).ok().flatten();
-    let item = |sender: crate::tree::ExternalSender| ReviewItem {
+    let item = move |sender: crate::tree::ExternalSender| ReviewItem {
         credential: sender.credential,
         signature_key: sender.signature_key,
         replaced: None,
-        reason: CredentialUse::ExternalSender,
+        reason,
     };
     senders.into_iter().flatten().map(item).collect()
 }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::codec::Encode;
 use crate::crypto::{CryptoError, Digest, Rng};
 use crate::error::{Error, Misuse, Refused};
-use crate::identity::CredentialValidator;
+use crate::identity::{CredentialUse, CredentialValidator};
 use crate::message::{GroupContext, GroupId};
 use crate::mutation::off;
 use crate::rules::leaf::{Requirements, check_key_package, ensure_group_context_extensions};
@@ -82,7 +82,9 @@ impl GroupState {
     /// # Errors
     /// [`Refused::Credential`].
     pub fn review(&self, validator: &dyn CredentialValidator) -> Result<(), Error> {
-        let items = items_of_senders(&self.epoch.context.extensions, &self.settings);
+        let extensions = &self.epoch.context.extensions;
+        let reason = CredentialUse::ExternalSender;
+        let items = items_of_senders(extensions, &self.settings, reason);
         items.iter().try_for_each(|item| item.ask(validator, self.group_id()))
     }
 

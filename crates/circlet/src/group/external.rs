@@ -127,7 +127,8 @@ impl OpenedGroupInfo {
     /// senders.
     pub fn review_items(&self) -> impl Iterator<Item = ReviewItem> {
         let members = self.tree.members().map(|(_, leaf)| item_of(leaf, CredentialUse::Join));
-        members.chain(items_of_senders(&self.context.extensions, &self.settings))
+        let reason = CredentialUse::JoinExternalSender;
+        members.chain(items_of_senders(&self.context.extensions, &self.settings, reason))
     }
 
     /// The application has judged every one of [`Self::review_items`].

@@ -104,7 +104,8 @@ impl OpenedWelcome {
         let EpochState { tree, context, .. } = &self.epoch;
         let others = tree.members().filter(|(leaf_index, _)| *leaf_index != self.own_leaf);
         let others = others.map(|(_, leaf)| item_of(leaf, CredentialUse::Join));
-        others.chain(items_of_senders(&context.extensions, &self.settings))
+        let reason = CredentialUse::JoinExternalSender;
+        others.chain(items_of_senders(&context.extensions, &self.settings, reason))
     }
 
     /// The group that this one continues, by re-initialization or as a branch.
@@ -135,10 +136,11 @@ impl OpenedWelcome {
     /// # Errors
     /// [`Refused::Credential`](crate::Refused::Credential); as for [`Self::check_members`].
     pub fn review(self, validator: &dyn CredentialValidator) -> Result<GroupState, Error> {
-        self.check_members(validator)?;
         for item in self.review_items() {
             item.ask(validator, self.group_id())?;
         }
+        // After they were judged: nobody's identity is looked for in what would be rejected.
+        self.check_members(validator)?;
         Ok(self.accept())
     }
 }

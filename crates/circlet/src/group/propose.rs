@@ -272,7 +272,7 @@ impl GroupState {
                 old.map(|old| replacing(leaf, old, CredentialUse::Update)).into_iter().collect()
             }
             (Proposal::GroupContextExtensions(new), _) if !off("V-12.1.7-04") => {
-                items_of_senders(new, &self.settings)
+                items_of_senders(new, &self.settings, CredentialUse::ExternalSender)
             }
             _ => Vec::new(),
         }
