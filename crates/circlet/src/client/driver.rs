@@ -13,9 +13,10 @@ use crate::identity::{Credential, CredentialValidator, Signer, SigningKey};
 use crate::message::{GroupId, MlsMessage, Welcome};
 use crate::mutation::{any_off, off};
 use crate::rows::{
-    Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, key_package_key, load_group,
-    put_new_group, staged_message,
+    Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, is_named_by_reinit, key_package_key,
+    load_group, put_new_group, staged_message,
 };
+use crate::rules::subgroup::ensure_reinit_is_followed;
 use crate::schedule::ResumptionPskUsage;
 use crate::storage::{Batch, Key, Precondition, Prefix, Storage, StorageError};
 use crate::tree::Extensions;
@@ -422,6 +423,12 @@ impl Inner {
             return Err(Unready::ForgottenEpoch { message: opened.epoch() }.into());
         }
         let reinit = |old: &&Continuation| old.usage == ResumptionPskUsage::Reinit;
+        let follows = continued.as_ref().is_some_and(|old| reinit(&old));
+        if !follows && seen.is_none() {
+            let storage = &*self.storage;
+            let named = is_named_by_reinit(storage, opened.group_id(), &self.settings.context)?;
+            ensure_reinit_is_followed(!named)?;
+        }
         if let Some(old) = continued.as_ref().filter(reinit) {
             // No other group can take its place.
             batch.delete_prefixes.push(Kind::OldGroup.of_group(&old.group_id));

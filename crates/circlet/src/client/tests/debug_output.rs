@@ -574,6 +574,8 @@ const PLAIN: &[&str] = &[
     "SystemRng",
     // A code point.
     "ProposalType",
+    // References alone, which go over the wire.
+    "ByReference",
     // Not `Debug`: nothing to print.
     "Writer",
     "FileStorage",

@@ -1,12 +1,16 @@
 //! What waits for a Commit: how references are resolved, which proposals a Commit takes, and what
 //! that costs. Each attack is by a member.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 use crate::codec::Limits;
 use crate::crypto::HpkePublicKey;
+use crate::error::Misuse;
+use crate::identity::{CredentialCheck, CredentialRejected, CredentialValidator};
 use crate::message::{Commit, Content, KeyPackage, KeyPackageContent, ProposalOrRef, ReInit};
 use crate::rules::Violation;
-use crate::schedule::{PreSharedKeyId, Psk};
+use crate::schedule::{PreSharedKeyId, Psk, RatchetKind};
 use crate::tree::{
     Extension, ExtensionType, ExternalSender, LeafNode, LeafNodeContent, LeafPosition,
 };
@@ -227,4 +231,105 @@ fn more_proposals_wait_than_a_commit_may_have() {
     members[0].commit(CommitRequest { by_value, ..CommitRequest::default() }).unwrap();
     let outcome = members[0].staged.as_ref().unwrap().outcome();
     assert_eq!(outcome.removed.len(), 3);
+}
+
+/// A Commit that was opened in one group is no Commit of another, however far both have gone.
+#[test]
+fn a_commit_of_another_group_is_stale() {
+    let mut members = group(SUITE, 3);
+    let mut others: Vec<Actor> =
+        (0..3).map(|i| Actor::new(SUITE, &format!("b{i}"), 9000 + i)).collect();
+    others[0].create(b"another");
+    let adds = others[1..].iter_mut().map(|member| Proposal::Add(member.key_package())).collect();
+    others[0].commit_by_value(adds);
+    let welcome = others[0].confirm().unwrap();
+    others[1..].iter_mut().for_each(|member| member.join(&welcome));
+    let removes = others[0].commit_by_value(vec![Proposal::Remove(leaf(1))]);
+    let Opened::Commit(opened) = others[2].state().open(read(&removes), None).unwrap() else {
+        panic!("no Commit")
+    };
+    assert_eq!(others[2].state().version, members[1].state().version);
+    let processed = members[1].state().process(opened.accept(), &NoPsks);
+    assert!(matches!(processed, Err(Error::Misuse(Misuse::Stale))));
+    let commit = members[0].commit(CommitRequest::default()).unwrap();
+    deliver(&mut members, 0, &commit);
+}
+
+/// A late message leaves nothing of its sender's handshake ratchet in the epoch that is over.
+#[test]
+fn a_late_message_opens_no_handshake_ratchet() {
+    let mut members = group(SUITE, 3);
+    let late = members[1].send(b"late");
+    let commit = members[0].commit(CommitRequest::default()).unwrap();
+    deliver(&mut members, 0, &commit);
+    assert!(matches!(members[2].receive(&late), Ok(Heard::Message(_))));
+    let past = members[2].state().past.back().unwrap();
+    let kinds: Vec<_> = past.secret_tree.ratchets().map(|((_, kind), _)| kind).collect();
+    assert!(!kinds.is_empty());
+    assert!(kinds.iter().all(|kind| *kind == RatchetKind::Application), "{kinds:?}");
+}
+
+/// V-12.1.5-02: a ReInit to the group's own id, which nobody could follow, closes no group.
+#[test]
+fn a_reinit_goes_to_another_group() {
+    let mut members = group(SUITE, 2);
+    let reinit = Proposal::ReInit(ReInit {
+        group_id: members[0].state().group_id().clone(),
+        version: 1,
+        cipher_suite: SUITE,
+        extensions: Extensions::new(),
+    });
+    let refused = members[0]
+        .commit(CommitRequest { by_value: vec![reinit.clone()], ..CommitRequest::default() });
+    let broken = |error: &Error| matches!(error, Error::Violation(Violation::ReInitGroupId));
+    assert!(broken(&refused.unwrap_err()));
+    for content in [
+        Content::Proposal(reinit.clone()),
+        Content::Commit(Commit {
+            proposals: vec![ProposalOrRef::Proposal(Box::new(reinit))],
+            path: None,
+        }),
+    ] {
+        let Actor { state, signer, rng, .. } = &mut members[1];
+        let state = state.as_ref().unwrap();
+        let is_commit = matches!(content, Content::Commit(_));
+        let mut signed = state.sign_content(content, &Framing::default(), signer).unwrap();
+        signed.auth.confirmation_tag = is_commit.then(|| crate::crypto::Mac(vec![0; 32]));
+        let (message, _) = state.protect(signed, Padding::None, rng).unwrap();
+        assert!(broken(&members[0].receive(&message.to_bytes().unwrap()).unwrap_err()));
+    }
+}
+
+/// Counts what it is asked, and takes nobody.
+#[derive(Default)]
+struct Nobody(AtomicUsize);
+
+impl CredentialValidator for Nobody {
+    fn validate(&self, _: &CredentialCheck<'_>) -> Result<(), CredentialRejected> {
+        Err(CredentialRejected)
+    }
+
+    fn identity(&self, credential: &Credential) -> Option<Vec<u8>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        credential.identity().map(<[u8]>::to_vec)
+    }
+}
+
+/// V-11.2-05, V-11.3-02: whom credentials stand for is asked once of each.
+#[test]
+fn members_are_compared_by_their_identities() {
+    use crate::rules::subgroup::{are_among, are_the_same};
+    let of = |from: u64, to: u64| -> Vec<Credential> {
+        (from..to).map(|number| Credential::basic(number.to_be_bytes())).collect()
+    };
+    let (old, new) = (of(0, 2_000), of(0, 2_000));
+    let reversed: Vec<&Credential> = new.iter().rev().collect();
+    let validator = Nobody::default();
+    assert!(are_the_same(&old, &reversed, &validator));
+    assert!(are_among(&old, &reversed, &validator));
+    assert!(validator.0.load(Ordering::Relaxed) <= 8_000);
+    assert!(!are_the_same(&old, &of(1, 2_001).iter().collect::<Vec<_>>(), &validator));
+    assert!(!are_among(&old, &of(1, 2_001).iter().collect::<Vec<_>>(), &validator));
+    assert!(!are_the_same(&old, &reversed[1..], &validator));
+    assert!(are_among(&old, &reversed[1..], &validator));
 }
