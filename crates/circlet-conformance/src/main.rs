@@ -12,6 +12,8 @@ mod run;
 mod scan;
 mod sources;
 mod table;
+#[cfg(test)]
+mod variants;
 
 use std::io::Write;
 use std::process::ExitCode;

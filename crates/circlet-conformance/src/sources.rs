@@ -80,7 +80,7 @@ pub(crate) fn scanned(root: &Path, rows: &Rows) -> Result<Scan, Problem> {
 
 /// The sources and tests of the workspace, in alphabetical order. This crate's own sources are no
 /// source of truth: ids in them are examples.
-fn source_files(root: &Path) -> Result<Vec<PathBuf>, Problem> {
+pub(crate) fn source_files(root: &Path) -> Result<Vec<PathBuf>, Problem> {
     let mut folders = vec![
         root.join("crates/circlet/src"),
         root.join("crates/circlet/tests"),

@@ -168,7 +168,6 @@ pub(crate) fn ensure(holds: bool, violation: Violation) -> Result<(), Violation>
 }
 
 /// A rule of another row of the conformance table than the violation's own.
-#[allow(dead_code, reason = "the rules that share a violation come with their rows")]
 pub(crate) fn ensure_row(
     row: &'static str,
     holds: bool,

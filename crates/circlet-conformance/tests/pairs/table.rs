@@ -200,10 +200,10 @@ pub(crate) fn refused_on_receipt(slot: Slot) -> Option<Violation> {
             Some(Violation::ExternalInitInMemberCommit)
         }
         (Way::Own | Way::Member(_), _) => None,
-        (
-            Way::External,
-            Content::Update { .. } | Content::ExternalInit(_) | Content::MembersOnly,
-        ) => Some(Violation::ExternalProposalType),
+        (Way::External, Content::Update { .. }) => Some(Violation::ExternalUpdate),
+        (Way::External, Content::ExternalInit(_) | Content::MembersOnly) => {
+            Some(Violation::ExternalProposalType)
+        }
         (Way::External, _) => None,
         (Way::NewMember, Content::Add { .. }) => None,
         (Way::NewMember, _) => Some(Violation::NewMemberProposalType),

@@ -210,13 +210,13 @@ fn all_pre_shared_keys_are_there() -> Result<(), Error> {
 fn the_leaf_of_a_path_is_valid() -> Result<(), Error> {
     let mut group = group()?;
     let mut eve = group.insider(1)?;
-    let source = eve.commit().leaf(|leaf| leaf.source = LeafNodeSource::Update).private()?;
-    assert_violation(&group.members[0].refuses(source), Violation::PathLeafSource);
+    let elsewhere = eve.commit().leaf_position(GroupId::new(b"a group"), LeafIndex(2)).private()?;
+    assert_violation(&group.members[0].refuses(elsewhere), Violation::LeafSignature);
     let lacking = eve.commit().leaf(|leaf| leaf.capabilities.credentials.clear()).private()?;
     let expected = Violation::CredentialNotInCapabilities;
     assert_violation(&group.members[0].refuses(lacking), expected);
-    let elsewhere = eve.commit().leaf_position(GroupId::new(b"a group"), LeafIndex(2)).private()?;
-    assert_violation(&group.members[0].refuses(elsewhere), Violation::LeafSignature);
+    let source = eve.commit().leaf(|leaf| leaf.source = LeafNodeSource::Update).private()?;
+    assert_violation(&group.members[0].refuses(source), Violation::PathLeafSource);
     Ok(())
 }
 
@@ -257,6 +257,10 @@ fn a_path_holds_together() -> Result<(), Error> {
     let key = eve.commit().edit_steps(|steps| steps[1].public_key = other).private()?;
     assert_violation(&group.members[0].refuses(key), Violation::PathPublicKey);
     let context = eve.commit().edit_path_context(|context| context.epoch -= 1).private()?;
+    assert_violation(&group.members[0].refuses(context), Violation::PathDecryption);
+    // That of the epoch that the Commit ends.
+    let old = eve.context.clone();
+    let context = eve.commit().edit_path_context(|context| *context = old).private()?;
     assert_violation(&group.members[0].refuses(context), Violation::PathDecryption);
     Ok(())
 }

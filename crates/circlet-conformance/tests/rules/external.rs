@@ -1,8 +1,9 @@
 //! External Commits (RFC 9420 section 12.4.3.2), and the GroupInfos that they come from.
 
 use circlet::codec::{DecodeError, Encode};
-use circlet::crypto::HpkePublicKey;
+use circlet::crypto::{HpkePublicKey, Signature, SignaturePublicKey};
 use circlet::group::{ExternalJoin, OpenedGroupInfo, Policy, StagedJoin};
+use circlet::identity::{Signer, SignerError, SigningKey};
 use circlet::message::{
     Commit, Content, GroupInfo, MlsMessage, Proposal, ProposalOrRef, PublicMessage, Sender,
 };
@@ -83,12 +84,22 @@ fn join(
     info: GroupInfo,
     replaces: Option<LeafIndex>,
 ) -> Result<StagedJoin, Error> {
+    let signer = joiner.signer.clone();
+    join_with(joiner, info, replaces, &signer)
+}
+
+fn join_with(
+    joiner: &mut TestMember,
+    info: GroupInfo,
+    replaces: Option<LeafIndex>,
+    signer: &dyn Signer,
+) -> Result<StagedJoin, Error> {
     let leaf = joiner.template.clone();
     let request = ExternalJoin { leaf, replaces, psks: Vec::new(), authenticated_data: Vec::new() };
     let opened = OpenedGroupInfo::open(joiner.settings.clone(), info, None)?;
     let mut rng = joiner.rng.clone();
     let reviewed = opened.review(&*joiner.validator)?;
-    reviewed.join(request, &joiner.judge(), &joiner.signer, &mut rng)
+    reviewed.join(request, &joiner.judge(), signer, &mut rng)
 }
 
 /// What the frame was stays.
@@ -190,7 +201,7 @@ fn v_12_4_3_2_03_an_external_commit_by_reference() {
     joining.joins();
 }
 
-/// V-12.4.3.2-04: an external Commit is signed with the key of its path's leaf.
+/// V-12.4.3.2-04, V-6.1-05: an external Commit is signed with the key of its path's leaf.
 #[test]
 fn v_12_4_3_2_04_an_external_commit_signed_by_another() {
     let mut joining = Joining::new();
@@ -200,6 +211,37 @@ fn v_12_4_3_2_04_an_external_commit_signed_by_another() {
     let forged = joining.forge(|_| {}, |frame| frame.signed_context(None));
     joining.refuses(Violation::ContentSignature, forged);
     joining.joins();
+}
+
+/// V-12.4.3.2-04, V-6.1-05: the same where the tag and all else is right for a member's signature.
+#[test]
+fn an_external_commit_that_a_member_signed() {
+    let mut group = TestGroup::new(SUITE, 3).unwrap();
+    let mut joiner = group.newcomer("new").unwrap();
+    let info = group.insider(1).unwrap().group_info().external_pub().build().unwrap();
+    let member = group.members[1].signer.clone();
+    let signer = TwoFaced { own: joiner.signer.clone(), member };
+    let staged = join_with(&mut joiner, info, None, &signer).unwrap();
+    let error = group.members[0].refuses(staged.message());
+    assert_violation(&error, Violation::ContentSignature);
+}
+
+/// Signs its leaf with its own key, and its messages with a member's.
+struct TwoFaced {
+    own: SigningKey,
+    member: SigningKey,
+}
+
+impl Signer for TwoFaced {
+    fn public_key(&self) -> &SignaturePublicKey {
+        self.own.public_key()
+    }
+
+    fn sign(&self, content: &[u8]) -> Result<Signature, SignerError> {
+        let label = b"FramedContentTBS";
+        let framed = content.windows(label.len()).take(64).any(|window| window == label);
+        if framed { self.member.sign(content) } else { self.own.sign(content) }
+    }
 }
 
 /// V-12.4.3.2-05: joiner and members take the init secret from the ExternalInit.

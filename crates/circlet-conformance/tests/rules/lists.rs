@@ -1,7 +1,7 @@
 //! Lists of proposals and how they are applied (RFC 9420 sections 12.2 and 12.3).
 
 use circlet::codec::{CustomProposal, Decode, DecodeContext};
-use circlet::crypto::{Mac, Secret, Signature};
+use circlet::crypto::{Mac, Secret};
 use circlet::group::{
     CommitRequest, ExternalJoin, GroupInfoOptions, Judge, OpenedGroupInfo, StagedJoin,
 };
@@ -11,10 +11,11 @@ use circlet::message::{
 };
 use circlet::rules::Violation;
 use circlet::schedule::{PreSharedKeyId, Psk, ResumptionPskUsage};
-use circlet::testing::{
-    Forged, Heard, Outsider, TestGroup, TestMember, default_capabilities, leaf_with_signature,
+use circlet::testing::{Forged, Heard, Outsider, TestGroup, TestMember, default_capabilities};
+use circlet::tree::{
+    Extensions, LeafIndex, LeafNode, LeafNodeContent, LeafPosition, ProposalType,
+    RequiredCapabilities,
 };
-use circlet::tree::{Extensions, LeafIndex, LeafNodeContent, ProposalType, RequiredCapabilities};
 use circlet::{Error, Unready};
 
 use crate::support::{SUITE, assert_violation};
@@ -69,13 +70,13 @@ fn refuse(group: &mut TestGroup, list: &[Proposal], expected: Violation) -> Resu
 #[test]
 fn each_proposal_is_valid_by_itself() -> Result<(), Error> {
     let mut group = group()?;
-    for leaf in [4, 9, u32::MAX] {
-        refuse(&mut group, &[remove(leaf)], Violation::RemoveOfBlank)?;
-    }
     for length in [0, NH - 1, NH + 1] {
         let psk = Psk::External { psk_id: b"a".to_vec() };
         let id = PreSharedKeyId { psk, psk_nonce: vec![1; length] };
         refuse(&mut group, &[Proposal::PreSharedKey(id)], Violation::PskNonce)?;
+    }
+    for leaf in [4, 9, u32::MAX] {
+        refuse(&mut group, &[remove(leaf)], Violation::RemoveOfBlank)?;
     }
     for usage in [ResumptionPskUsage::Reinit, ResumptionPskUsage::Branch] {
         let psk_group_id = group.members[0].state().group_id().as_bytes().to_vec();
@@ -376,6 +377,29 @@ fn the_list_of_an_external_commit() -> Result<(), Error> {
     Ok(())
 }
 
+/// V-12.2-22: nor has it a proposal of a type that the application registered, though all members
+/// support that, and external senders may send it.
+#[test]
+fn a_registered_type_in_an_external_commit() -> Result<(), Error> {
+    for external in [false, true] {
+        let mut context = DecodeContext::default();
+        let rules = CustomProposal { path_required: false, external };
+        context.proposal_types.insert(0xf001, rules);
+        let mut group = TestGroup::builder(SUITE).size(3).context(context).build()?;
+        let mut dora = group.newcomer("dora")?;
+        let honest = join(&mut group, &mut dora, None, Vec::new())?.message().to_vec();
+        let custom = || Proposal::Custom { proposal_type: ProposalType(0xf001), body: Vec::new() };
+        let message =
+            again(&group, &dora, &honest, |commit| commit.proposals.push(by_value(custom())))?;
+        let expected = Violation::ExternalCommitProposal;
+        assert_violation(&group.members[1].refuses(&message), expected);
+        // A member may commit one.
+        let commit = group.insider(0)?.commit().proposals([custom()]).private()?;
+        assert!(matches!(group.members[1].receive(&commit)?, Heard::Commit(_)));
+    }
+    Ok(())
+}
+
 /// V-12.2-21: whoever comes back brings a new encryption key.
 #[test]
 fn whoever_comes_back_has_a_new_key() -> Result<(), Error> {
@@ -384,11 +408,13 @@ fn whoever_comes_back_has_a_new_key() -> Result<(), Error> {
     let staged = join(&mut group, &mut back, Some(LeafIndex(3)), Vec::new())?;
     let honest = staged.message().to_vec();
     let old = group.members[0].state().tree().leaf(LeafIndex(3)).unwrap().clone();
+    let group_id = group.members[0].state().group_id().as_bytes().to_vec();
     let message = again(&group, &back, &honest, |commit| {
         let path = commit.path.as_mut().unwrap();
         let encryption_key = old.encryption_key.clone();
         let content = LeafNodeContent { encryption_key, ..LeafNodeContent::clone(&path.leaf_node) };
-        path.leaf_node = leaf_with_signature(content, Signature(vec![0; 64])).unwrap();
+        let position = LeafPosition { group_id: &group_id, leaf_index: LeafIndex(3) };
+        path.leaf_node = LeafNode::sign(content, position, &back.signer).unwrap();
     })?;
     assert_violation(&group.members[1].refuses(&message), Violation::PathKeepsEncryptionKey);
     assert!(matches!(group.members[1].receive(&honest)?, Heard::Commit(it) if it.external));

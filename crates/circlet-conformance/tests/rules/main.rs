@@ -23,4 +23,5 @@ mod lists;
 mod paths;
 mod proposals;
 mod schedule;
+mod second_reading;
 mod welcomes;

@@ -161,7 +161,9 @@ fn external_senders_send_some_types() -> Result<(), Error> {
     let mut server = supervised(&mut group)?;
     let context = group.members[0].state().context().clone();
     let update = group.insider(1)?.update().proposal()?;
-    for proposal in [update.clone(), Proposal::ExternalInit(vec![1; 32]), custom(0xf001)] {
+    let message = server.external_proposal(&context, 0, update.clone())?.public()?;
+    assert_violation(&group.members[0].refuses(message), Violation::ExternalUpdate);
+    for proposal in [Proposal::ExternalInit(vec![1; 32]), custom(0xf001)] {
         let message = server.external_proposal(&context, 0, proposal)?.public()?;
         assert_violation(&group.members[0].refuses(message), Violation::ExternalProposalType);
     }

@@ -1,5 +1,6 @@
 //! Welcomes, GroupInfos and ratchet trees (RFC 9420 sections 12.4.3, 12.4.3.1 and 12.4.3.3).
 
+use circlet::codec::{CustomProposal, DecodeContext};
 use circlet::crypto::{CipherSuite, HpkePublicKey, Secret, Signature};
 use circlet::group::{GroupInfoOptions, NoPsks, OpenedWelcome};
 use circlet::message::{GroupInfo, MlsMessage, Proposal, Welcome};
@@ -10,8 +11,8 @@ use circlet::testing::{
     dump, leaf_with_signature, tree_nodes,
 };
 use circlet::tree::{
-    Extension, ExtensionType, LeafIndex, LeafNode, LeafNodeContent, LeafPosition,
-    RequiredCapabilities,
+    Capabilities, Extension, ExtensionType, Extensions, LeafIndex, LeafNode, LeafNodeContent,
+    LeafPosition, ProposalType, RequiredCapabilities,
 };
 use circlet::{Client, Error, Misuse, Received, Unready};
 
@@ -457,7 +458,44 @@ fn v_12_4_3_1_23_the_confirmation_tag() {
     welcomed.joins();
 }
 
-/// V-12.4.3-02, V-12.4.3.1-25, V-13.0-08: the joiner supports every extension of the group.
+/// V-12.4.3.1-25, V-12.4.3-02, V-13.0-08: the joiner supports what the group has and requires, as all
+/// others do.
+#[test]
+fn v_12_4_3_1_25_what_the_group_has_and_requires() {
+    let mut context = DecodeContext::default();
+    context.proposal_types.insert(0xf001, CustomProposal::default());
+    context.extension_types.insert(0xf002);
+    let required = RequiredCapabilities {
+        proposal_types: vec![ProposalType(0xf001)],
+        ..RequiredCapabilities::default()
+    };
+    let has = [required.to_extension().unwrap(), extension(0xf002, b"")];
+    let builder = TestGroup::builder(SUITE).size(3).context(context);
+    let mut group = builder.extensions(Extensions::from_iter(has)).build().unwrap();
+    type Edit = fn(&mut Capabilities);
+    let lacks: [(Edit, Option<Violation>); 3] = [
+        (
+            |capabilities| capabilities.extensions.clear(),
+            Some(Violation::GroupContextExtensionUnknown),
+        ),
+        (|capabilities| capabilities.proposals.clear(), Some(Violation::RequiredCapabilities)),
+        (|_| {}, None),
+    ];
+    for (edit, expected) in lacks {
+        let mut newcomer = group.newcomer("new").unwrap();
+        edit(&mut newcomer.template.capabilities);
+        let add = Proposal::Add(newcomer.key_package().unwrap());
+        let mut insider = group.insider(1).unwrap();
+        let commit = insider.commit().proposals([add]).without_path().public().unwrap();
+        let mut welcomed = Welcomed { newcomer, commit };
+        match expected {
+            None => welcomed.joins(),
+            Some(expected) => welcomed.refuses(expected, |welcome| welcome),
+        }
+    }
+}
+
+/// V-12.4.3-02, V-13.0-08: the joiner supports every extension of the group.
 #[test]
 fn v_12_4_3_02_the_groups_extensions() {
     let mut welcomed = Welcomed::new();

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::codec::{CustomProposal, DecodeContext, Limits};
 use crate::crypto::providers::DefaultProvider;
-use crate::crypto::{CipherSuite, CryptoProvider, Rng, Suite, SystemRng};
+use crate::crypto::{CipherSuite, CryptoProvider, Rng, SignaturePublicKey, Suite, SystemRng};
 use crate::error::{Error, Misuse};
 use crate::group::{Grease, HandshakeFormat, Padding, Policy, Settings};
 use crate::identity::{
@@ -15,7 +15,7 @@ use crate::storage::{Batch, MemoryStorage, Precondition, Storage, StorageError};
 use crate::tree::{Extension, ExtensionType, ProposalType};
 
 use super::Client;
-use super::driver::{Defaults, Inner};
+use super::driver::{ATTEMPTS, Defaults, Inner};
 
 /// Tells the time.
 pub trait Clock: Send + Sync {
@@ -63,6 +63,7 @@ pub struct ClientBuilder {
     rng: Box<dyn Rng>,
     clock: Arc<dyn Clock>,
     signing_key: Option<SigningKey>,
+    renews_credential: bool,
     context: DecodeContext,
     policy: Policy,
     grease: Grease,
@@ -80,6 +81,7 @@ impl ClientBuilder {
             rng: Box::new(SystemRng),
             clock: Arc::new(SystemClock),
             signing_key: None,
+            renews_credential: false,
             context: DecodeContext::default(),
             policy: Policy::default(),
             grease: Grease::default(),
@@ -120,6 +122,19 @@ impl ClientBuilder {
     #[must_use]
     pub fn signing_key(mut self, key: SigningKey) -> Self {
         self.signing_key = Some(key);
+        self
+    }
+
+    /// Lets [`Self::open`] put this builder's credential in the place of the one that the store has,
+    /// such as a certificate that was renewed for the same key: if the validator accepts it as a
+    /// successor ([`CredentialUse::Own`], with the old one as
+    /// [`replaced`](CredentialCheck::replaced)). Key packages and groups from now on begin with it.
+    /// In a group that this client is in already, it takes a Commit:
+    /// [`CommitBuilder::leaf`](super::CommitBuilder::leaf) with the new credential. Key packages
+    /// that are out keep the old one, and are still joined by.
+    #[must_use]
+    pub fn renew_credential(mut self) -> Self {
+        self.renews_credential = true;
         self
     }
 
@@ -251,7 +266,9 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// [`Misuse::NoClient`] if the store holds none, [`Misuse::OtherClient`] if it is one with
-    /// another credential, [`Misuse::WrongSigner`] if another key is given than it has;
+    /// another credential ([`Self::renew_credential`] lets a new one in),
+    /// [`Misuse::WrongSigner`] if another key is given than it has;
+    /// [`Refused::Credential`](crate::Refused::Credential) if the validator rejects the new one;
     /// [`Error::Damaged`]; the store failed.
     pub fn open(self) -> Result<Client, Error> {
         let (settings, signer) = self.find()?.ok_or(Misuse::NoClient)?;
@@ -310,21 +327,49 @@ impl ClientBuilder {
         }
     }
 
-    /// Reads the client's row, if there is one.
+    /// Reads the client's row, if there is one, and renews its credential, if that is wanted. Where
+    /// another writer was first, it is read again.
     fn find(&self) -> Result<Option<(Settings, SigningKey)>, Error> {
-        let Some(row) = self.storage.read(&client_key())? else { return Ok(None) };
-        let identity = OwnIdentity::read(&row.value, &self.context)?;
-        if identity.credential != self.credential {
-            return Err(Misuse::OtherClient.into());
-        }
-        let settings = self.settings(identity.cipher_suite)?;
-        let signer = SigningKey::from_private(&settings.suite, &identity.signature_key)?;
-        match &self.signing_key {
-            Some(given) if given.public_key() != signer.public_key() => {
-                Err(Misuse::WrongSigner.into())
+        for _ in 0..ATTEMPTS {
+            let Some(row) = self.storage.read(&client_key())? else { return Ok(None) };
+            let identity = OwnIdentity::read(&row.value, &self.context)?;
+            let is_new = identity.credential != self.credential;
+            if is_new && !self.renews_credential {
+                return Err(Misuse::OtherClient.into());
             }
-            _ => Ok(Some((settings, signer))),
+            let settings = self.settings(identity.cipher_suite)?;
+            let signer = SigningKey::from_private(&settings.suite, &identity.signature_key)?;
+            let key = signer.public_key();
+            if self.signing_key.as_ref().is_some_and(|given| given.public_key() != key) {
+                return Err(Misuse::WrongSigner.into());
+            }
+            if !is_new {
+                return Ok(Some((settings, signer)));
+            }
+            match self.renew(identity, key, row.revision) {
+                Err(Error::Storage(StorageError::Conflict)) => {}
+                renewed => return renewed.map(|()| Some((settings, signer))),
+            }
         }
+        Err(StorageError::Conflict.into())
+    }
+
+    /// V-5.3-04: a new credential is a valid successor to the old, by the application's word.
+    fn renew(
+        &self,
+        identity: OwnIdentity,
+        key: &SignaturePublicKey,
+        revision: u64,
+    ) -> Result<(), Error> {
+        let mut check = CredentialCheck::new(&self.credential, key, CredentialUse::Own);
+        check.replaced = Some((&identity.credential, key));
+        self.validator.validate(&check)?;
+        let identity = OwnIdentity { credential: self.credential.clone(), ..identity };
+        let mut batch = Batch::default();
+        batch.preconditions.push(Precondition::At(client_key(), revision));
+        identity.put(&mut batch)?;
+        self.storage.apply(batch)?;
+        Ok(())
     }
 
     /// The key of a new client: the given one, as this suite's provider has it, or a fresh one.

@@ -11,7 +11,7 @@ use crate::group::{
 };
 use crate::identity::{Credential, CredentialValidator, Signer, SigningKey};
 use crate::message::{GroupId, MlsMessage, Welcome};
-use crate::mutation::{any_off, off};
+use crate::mutation::off;
 use crate::rows::{
     Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, is_named_by_reinit, key_package_key,
     load_group, put_new_group, staged_message,
@@ -314,7 +314,7 @@ impl Inner {
         Ok(row.is_some_and(|row| row.revision == revision))
     }
 
-    fn head(&self, id: &GroupId) -> Result<Option<(Head, u64)>, Error> {
+    pub(super) fn head(&self, id: &GroupId) -> Result<Option<(Head, u64)>, Error> {
         match self.storage.read(&Kind::Head.row(id))? {
             Some(row) => Ok(Some((Head::read(&row.value)?, row.revision))),
             None => Ok(None),
@@ -323,11 +323,6 @@ impl Inner {
 
     pub(super) fn is_member(&self, id: &GroupId) -> Result<bool, Error> {
         Ok(self.head(id)?.is_some_and(|(head, _)| head.status != Status::Removed))
-    }
-
-    /// The latest epoch of a group that this client knows of, also after it was removed.
-    pub(super) fn epoch_seen(&self, id: &GroupId) -> Result<Option<u64>, Error> {
-        Ok(self.head(id)?.map(|(head, _)| head.epoch))
     }
 
     pub(super) fn receive(&self, id: &GroupId, bytes: &[u8]) -> Result<Received, Error> {
@@ -396,17 +391,17 @@ impl Inner {
             let settings = self.settings.clone();
             match OpenedWelcome::open(settings, welcome, &keys, ratchet_tree, &psks) {
                 Err(Error::Unready(Unready::UnknownPsk(psk))) => self.load_psk(&mut psks, psk)?,
-                other => break other?,
+                Err(error) => return self.leave_key_package(&key, error),
+                Ok(opened) => break opened,
             }
         };
         let welcomer = opened.welcomer().ok_or(Error::Internal)?;
-        // V-10.0-01 and V-16.0-05: the key package is used up in the same write, and only by one of
-        // those who try; one of last resort stays for the next. V-12.4.3.1-26: before that nothing is
-        // written, and a Welcome that is not sound leaves it there for another.
+        // V-10.0-01: the key package is used up in the same write, and only by one of those who try.
+        // V-16.0-05: one of last resort stays for the next.
         let mut batch = Batch::default();
         batch.preconditions.push(Precondition::At(key.clone(), row.revision));
-        let kept = any_off(&["V-10.0-01", "V-12.4.3.1-26", "V-16.0-05"]);
-        if !keys.key_package.is_last_resort() && !kept {
+        let reusable = keys.key_package.is_last_resort() && !off("V-16.0-05");
+        if !reusable && !off("V-10.0-01") {
             batch.deletes.push(key);
         }
         let continued = opened.continued().map(|(usage, old)| Continuation {
@@ -416,31 +411,46 @@ impl Inner {
         });
         // A join of one's own that waits would bring an epoch from before this one.
         batch.deletes.push(Kind::Joining.row(opened.group_id()));
-        // A Welcome to a key package of last resort can come again: not with the epochs of which
-        // keys were used.
-        let seen = self.epoch_seen(opened.group_id())?;
-        if keys.key_package.is_last_resort() && seen.is_some_and(|seen| opened.epoch() <= seen) {
-            return Err(Unready::ForgottenEpoch { message: opened.epoch() }.into());
-        }
         let reinit = |old: &&Continuation| old.usage == ResumptionPskUsage::Reinit;
-        let follows = continued.as_ref().is_some_and(|old| reinit(&old));
-        if !follows && seen.is_none() {
-            let storage = &*self.storage;
-            let named = is_named_by_reinit(storage, opened.group_id(), &self.settings.context)?;
-            ensure_reinit_is_followed(!named)?;
-        }
-        if let Some(old) = continued.as_ref().filter(reinit) {
+        match continued.as_ref().filter(reinit) {
             // No other group can take its place.
-            batch.delete_prefixes.push(Kind::OldGroup.of_group(&old.group_id));
+            Some(old) => batch.delete_prefixes.push(Kind::OldGroup.of_group(&old.group_id)),
+            None => self.ensure_follows_no_reinit(opened.group_id())?,
         }
+        // A Welcome to a key package of last resort can come again.
+        let existing = match keys.key_package.is_last_resort() {
+            true => Existing::Passed,
+            false => Existing::Refused,
+        };
         let state = opened.review(&*self.validator)?;
-        self.begin(state, batch, |beginning| {
+        // V-12.4.3.1-10.
+        let existing = if off("V-12.4.3.1-10") { Existing::Replaced } else { existing };
+        self.begin_over(state, batch, existing, |beginning| {
             let joined = Joined::new(beginning.next_in(), welcomer, continued);
             if event {
                 Received::Joined(joined.clone()).put(beginning.batch)?;
             }
             Ok(joined)
         })
+    }
+
+    /// V-12.4.3.1-26: a Welcome that is not sound leaves the key package for another.
+    fn leave_key_package<T>(&self, key: &Key, error: Error) -> Result<T, Error> {
+        if off("V-12.4.3.1-26") {
+            let batch = Batch { deletes: vec![key.clone()], ..Batch::default() };
+            self.storage.apply(batch)?;
+        }
+        Err(error)
+    }
+
+    /// A group that continues none is not the one that a closed group's ReInit names. Once the client
+    /// was in that, it may be added again as to any other.
+    fn ensure_follows_no_reinit(&self, id: &GroupId) -> Result<(), Error> {
+        if self.head(id)?.is_some() {
+            return Ok(());
+        }
+        let named = is_named_by_reinit(&*self.storage, id, &self.settings.context)?;
+        Ok(ensure_reinit_is_followed(!named)?)
     }
 
     /// The rows of a new group and what `write` adds, in one batch. It is a conflict where another
@@ -454,7 +464,8 @@ impl Inner {
         self.begin_over(state, batch, Existing::Refused, write)
     }
 
-    /// As [`Self::begin`], where a group with this id may exist.
+    /// As [`Self::begin`], where a group with this id may exist, or have existed. What may begin is
+    /// judged by the head row that the write then depends on.
     pub(super) fn begin_over<T>(
         &self,
         state: GroupState,
@@ -468,15 +479,8 @@ impl Inner {
         let before = self.head(&id)?;
         let key = Kind::Head.row(&id);
         let (next_in, next_out) = match &before {
-            // V-12.4.3-03 and V-12.4.3.1-10: no two groups of one client have the same id.
-            Some((head, _))
-                if head.status != Status::Removed
-                    && existing == Existing::Refused
-                    && !any_off(&["V-12.4.3-03", "V-12.4.3.1-10"]) =>
-            {
-                return Err(Misuse::GroupExists.into());
-            }
             Some((head, revision)) => {
+                existing.ensure_may_begin(head, state.epoch())?;
                 batch.preconditions.push(Precondition::At(key, *revision));
                 (head.next_in, head.next_out)
             }
@@ -563,13 +567,31 @@ impl Inner {
     }
 }
 
-/// What becomes of this client's present state of a group that begins.
+/// What becomes of this client's present state of a group that begins, and of what it knows of one
+/// that it was in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
-    /// V-12.4.3-03: a client is in a group once.
+    /// The client must not be in the group.
     Refused,
-    /// The client comes back, and its old state goes.
+    /// The same, and no epoch that it has seen begins again: of that, keys were used.
+    Passed,
+    /// The client comes back, in an epoch that it has not seen, and its old state goes.
     Replaced,
+}
+
+impl Existing {
+    /// V-12.4.3-03: no two groups of one client have the same id.
+    fn ensure_may_begin(self, head: &Head, epoch: u64) -> Result<(), Error> {
+        if self != Self::Refused && epoch <= head.epoch {
+            return Err(Unready::ForgottenEpoch { message: epoch }.into());
+        }
+        let is_member = head.status != Status::Removed;
+        let off = off("V-12.4.3-03");
+        if is_member && self != Self::Replaced && !off {
+            return Err(Misuse::GroupExists.into());
+        }
+        Ok(())
+    }
 }
 
 /// Whether this is an MLSMessage with a PublicMessage inside, by its first bytes (RFC 9420 section

@@ -33,7 +33,10 @@ pub enum Received {
     /// this client can't verify that the others have accepted that. If the delivery service has,
     /// this client is no member any more: [`Group::forget`] the group, or join it again.
     Replaced(EpochChange),
-    /// A message that this client sent. Nothing has changed.
+    /// A message that this client sent, or that says so: of an encrypted one no more can be told.
+    /// Nothing has changed. A Commit that this client knows nothing of may be that of a copy of its
+    /// state, such as one from a backup. If the delivery service has accepted it, what comes next
+    /// is [`Early`](Self::Early), and this client has to be added anew.
     Own,
     /// A Commit of this epoch that this client made and discarded: somebody carries it all the
     /// same. If the delivery service has accepted it, the group goes on without this client, which

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::error::{Error, Misuse, Unready};
-use crate::group::{ExternalJoin, Judge, OpenedGroupInfo, Outsider, StagedJoin};
+use crate::group::{ExternalJoin, Judge, OpenedGroupInfo, Outsider, StagedJoin, Status};
 use crate::message::{GroupId, GroupInfo, MlsMessage, Sender};
 use crate::mutation::off;
 use crate::rows::{Joining, Kind, StoredKeyPackage, joining_message, put_joining, read_joining};
@@ -176,18 +176,8 @@ impl ExternalJoinBuilder<'_> {
             }
         };
         let group_id = staged.group_id().clone();
-        // V-12.4.3-03: a client is in a group once.
-        if !self.replaces_state && inner.is_member(&group_id)? && !off("V-12.4.3-03") {
-            return Err(Misuse::GroupExists.into());
-        }
         let joining = Joining { staged, replaces_state: self.replaces_state };
-        let mut batch = Batch::default();
-        batch.preconditions.push(Precondition::Absent(Kind::Joining.row(&group_id)));
-        put_joining(&joining, &mut batch)?;
-        match inner.storage.apply(batch) {
-            Err(StorageError::Conflict) => return Err(Misuse::JoinStaged.into()),
-            other => other?,
-        };
+        self.client.inner.keep_join(&group_id, &joining)?;
         Ok(PendingJoin { client: self.client.clone(), group_id, message: joining.staged.message })
     }
 
@@ -260,7 +250,8 @@ impl PendingJoin {
     ///
     /// # Errors
     /// [`Misuse::JoinGone`] if it was confirmed before, such as by its echo, or discarded, or the
-    /// group went on without it; the store failed.
+    /// group went on without it: its message, when it is received, tells which of these
+    /// ([`Received::Own`] if this client has joined by it). The store failed.
     pub fn confirm(self) -> Result<Group, Error> {
         let joined = self.client.inner.confirm_join(&self.group_id, &self.message, false)?;
         let Some(joined) = joined else { return Err(Misuse::JoinGone.into()) };
@@ -288,6 +279,39 @@ impl PendingJoin {
 }
 
 impl Inner {
+    /// Writes a join that is to wait. Where another writer was first, it is tried anew.
+    fn keep_join(&self, group_id: &GroupId, joining: &Joining) -> Result<(), Error> {
+        let key = Kind::Joining.row(group_id);
+        for _ in 0..ATTEMPTS {
+            let mut batch = Batch::default();
+            if !joining.replaces_state {
+                batch.preconditions.push(self.ensure_no_member(group_id)?);
+            }
+            if self.storage.read(&key)?.is_some() {
+                return Err(Misuse::JoinStaged.into());
+            }
+            batch.preconditions.push(Precondition::Absent(key.clone()));
+            put_joining(joining, &mut batch)?;
+            match self.storage.apply(batch) {
+                Err(StorageError::Conflict) => {}
+                other => return Ok(other.map(drop)?),
+            }
+        }
+        Err(StorageError::Conflict.into())
+    }
+
+    /// V-12.4.3-03: a client is in a group once. Gives what keeps that true until the write.
+    fn ensure_no_member(&self, group_id: &GroupId) -> Result<Precondition, Error> {
+        let key = Kind::Head.row(group_id);
+        match self.head(group_id)? {
+            None => Ok(Precondition::Absent(key)),
+            Some((head, revision)) if head.status == Status::Removed || off("V-12.4.3-03") => {
+                Ok(Precondition::At(key, revision))
+            }
+            Some(_) => Err(Misuse::GroupExists.into()),
+        }
+    }
+
     /// A message that could be the echo of a join that waits: then the client is in the group.
     pub(super) fn echo_of_join(
         &self,
@@ -334,13 +358,9 @@ impl Inner {
         let Joining { staged, replaces_state } = read_joining(&row.value, self.settings.clone())?;
         let mut batch = Batch { deletes: vec![key.clone()], ..Batch::default() };
         batch.preconditions.push(Precondition::At(key, row.revision));
-        // Another Commit of its epoch was first, and this client has seen it.
-        if self.epoch_seen(group_id)?.is_some_and(|seen| seen >= staged.state.epoch()) {
-            self.storage.apply(batch)?;
-            return Ok(None);
-        }
+        let gone = batch.clone();
         let hash = self.settings.suite.hash(&[message])?.as_bytes().to_vec();
-        let existing = if replaces_state { Existing::Replaced } else { Existing::Refused };
+        let existing = if replaces_state { Existing::Replaced } else { Existing::Passed };
         let joined = self.begin_over(staged.state, batch, existing, |beginning| {
             beginning.remember_commit(hash);
             let joined = Joined::by_commit(beginning.next_in());
@@ -349,7 +369,14 @@ impl Inner {
             }
             Ok(joined)
         });
-        joined.map(Some)
+        match joined {
+            // Another Commit of its epoch was first, and this client has seen it.
+            Err(Error::Unready(Unready::ForgottenEpoch { .. })) => {
+                self.storage.apply(gone)?;
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
     }
 }
 

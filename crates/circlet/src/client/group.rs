@@ -88,6 +88,18 @@ impl Group {
         self.inner().look(&self.id, |group| Ok(group.state.members_with_application_id(id)))
     }
 
+    /// The other members whose encryption key has been the same for at least so many epochs, by
+    /// leaf: it changes with a member's own Commits and with its Updates that were committed. Who
+    /// was there before this client counts from when this client joined. An application should
+    /// remove who does not change its key for long (RFC 9420 section 16.6): what the group says
+    /// may be read by whoever gets hold of that key.
+    ///
+    /// # Errors
+    /// As for [`Self::epoch`].
+    pub fn idle_members(&self, epochs: u64) -> Result<Vec<Member>, Error> {
+        self.inner().look(&self.id, |group| Ok(group.state.idle_members(epochs).collect()))
+    }
+
     /// This client as a member.
     ///
     /// # Errors
@@ -275,7 +287,9 @@ impl Group {
     }
 
     /// A secret of `length` bytes for the application, which all members of the epoch share (RFC
-    /// 9420 section 8.5), with the epoch that it is of.
+    /// 9420 section 8.5), with the epoch that it is of: ask for a new one after each Commit. The
+    /// label should say what the secret is for and be used for nothing else, so that no two uses
+    /// get the same one; IANA has a registry of labels (section 17.8).
     ///
     /// # Errors
     /// [`Misuse::ExportLength`]; [`Misuse::NotMember`]; the store failed.

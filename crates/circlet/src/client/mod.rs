@@ -30,7 +30,7 @@ pub use commit::{CommitBuilder, Confirmed, Invited, PendingCommit, PendingInvite
 pub use event::{Continuation, EpochChange, Joined, Message, Received, ReceivedProposal};
 pub use external::{ExternalJoinBuilder, PendingJoin};
 pub use group::{Group, GroupOptions};
-pub use outgoing::{DeliveryId, Outgoing, OutgoingKind};
+pub use outgoing::{DeliveryId, Outgoing, OutgoingKind, Recipient};
 pub use subgroup::{Continued, ReInitOptions};
 
 use crate::codec::Encode;
@@ -333,7 +333,7 @@ impl Client {
         for (key, row) in self.inner.storage.scan(&Prefix::new(&[Kind::Out.name()]))? {
             let id = DeliveryId::of_row(&key, true)?;
             debug_assert_eq!(number_u64(&key, 2).ok(), Some(id.number()));
-            messages.push(Outgoing::read(id, &row.value)?);
+            messages.push(Outgoing::read(id, &row.value, &self.inner.settings.context)?);
         }
         messages.extend(self.inner.staged_messages()?);
         messages.sort_by(|a, b| a.id().cmp(b.id()));

@@ -1,10 +1,12 @@
 use std::fmt;
 use std::ops::Deref;
 
-use crate::codec::{DecodeContext, DecodeError};
+use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
+use crate::crypto::HashReference;
 use crate::error::{Damaged, Error};
-use crate::message::GroupId;
-use crate::rows::{Kind, number_u64, put, read};
+use crate::identity::Credential;
+use crate::message::{GroupId, MlsMessage};
+use crate::rows::{Kind, number_u64, put, read, unbounded};
 use crate::storage::{Batch, Key};
 
 /// Names an event or a message that is kept until [`Client::acknowledge`](super::Client::acknowledge).
@@ -23,6 +25,19 @@ pub struct Outgoing {
     kind: OutgoingKind,
     bytes: Vec<u8>,
     ratchet_tree: Option<Vec<u8>>,
+    recipients: Vec<Recipient>,
+}
+
+/// Whom a Welcome is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recipient {
+    /// The KeyPackageRef of the key package that it was made with (RFC 9420 section 5.2), of which
+    /// [`KeyPackage::reference`](crate::message::KeyPackage::reference) is the other side.
+    pub key_package: HashReference,
+    /// The credential in that key package; `None` if an earlier version of this library has kept
+    /// the Welcome.
+    pub credential: Option<Credential>,
 }
 
 /// Where a message goes.
@@ -92,7 +107,24 @@ impl DeliveryId {
 
 impl Outgoing {
     pub(super) fn new(id: DeliveryId, epoch: u64, kind: OutgoingKind, bytes: Vec<u8>) -> Self {
-        Self { id, epoch, kind, bytes, ratchet_tree: None }
+        Self { id, epoch, kind, bytes, ratchet_tree: None, recipients: Vec::new() }
+    }
+
+    /// A Welcome for these credentials, in the order in which it has its secrets.
+    pub(super) fn welcome(
+        id: DeliveryId,
+        epoch: u64,
+        bytes: Vec<u8>,
+        credentials: impl ExactSizeIterator<Item = Credential>,
+        context: &DecodeContext,
+    ) -> Result<Self, Error> {
+        let mut recipients = recipients(&bytes, context)?;
+        if recipients.len() == credentials.len() {
+            for (recipient, credential) in recipients.iter_mut().zip(credentials) {
+                recipient.credential = Some(credential);
+            }
+        }
+        Ok(Self { recipients, ..Self::new(id, epoch, OutgoingKind::Welcome, bytes) })
     }
 
     pub(super) fn with_ratchet_tree(self, ratchet_tree: Option<Vec<u8>>) -> Self {
@@ -112,6 +144,12 @@ impl Outgoing {
     #[must_use]
     pub fn ratchet_tree(&self) -> Option<&[u8]> {
         self.ratchet_tree.as_deref()
+    }
+
+    /// Whom a Welcome is for, one for each new member; nobody in particular for other messages.
+    #[must_use]
+    pub fn recipients(&self) -> &[Recipient] {
+        &self.recipients
     }
 
     /// What to acknowledge it by.
@@ -138,30 +176,68 @@ impl Outgoing {
                 OutgoingKind::Application => 1,
                 OutgoingKind::Proposal => 2,
                 OutgoingKind::Commit => 3,
-                OutgoingKind::Welcome => 4,
+                // 4 is a Welcome without its recipients, as rows had it before.
+                OutgoingKind::Welcome => 5,
             });
             writer.u64(self.epoch);
             writer.optional(self.ratchet_tree.as_ref());
+            if self.kind == OutgoingKind::Welcome {
+                writer.vector(&self.recipients);
+            }
             writer.raw(&self.bytes);
         })
     }
 
-    pub(super) fn read(id: DeliveryId, value: &zeroize::Zeroizing<Vec<u8>>) -> Result<Self, Error> {
-        read(value, &DecodeContext::default(), |reader| {
-            let kind = match reader.u8()? {
+    pub(super) fn read(
+        id: DeliveryId,
+        value: &zeroize::Zeroizing<Vec<u8>>,
+        context: &DecodeContext,
+    ) -> Result<Self, Error> {
+        let (outgoing, complete) = read(value, context, |reader| {
+            let number = reader.u8()?;
+            let kind = match number {
                 1 => OutgoingKind::Application,
                 2 => OutgoingKind::Proposal,
                 3 => OutgoingKind::Commit,
-                4 => OutgoingKind::Welcome,
+                4 | 5 => OutgoingKind::Welcome,
                 other => {
                     let value = other.into();
                     return Err(DecodeError::UnknownValue { kind: "outgoing message", value });
                 }
             };
             let (epoch, ratchet_tree) = (reader.u64()?, reader.optional()?);
+            let recipients = if number == 5 { reader.vector()? } else { Vec::new() };
             let bytes = reader.take(reader.rest().len())?.to_vec();
-            Ok(Self { id, epoch, kind, bytes, ratchet_tree })
-        })
+            Ok((Self { id, epoch, kind, bytes, ratchet_tree, recipients }, number != 4))
+        })?;
+        match complete {
+            true => Ok(outgoing),
+            false => Ok(Self { recipients: recipients(&outgoing.bytes, context)?, ..outgoing }),
+        }
+    }
+}
+
+/// What a Welcome itself says of whom it is for.
+fn recipients(welcome: &[u8], context: &DecodeContext) -> Result<Vec<Recipient>, Error> {
+    // One's own message is not held against limits.
+    let context = DecodeContext { limits: unbounded(), ..context.clone() };
+    let MlsMessage::Welcome(welcome) = MlsMessage::read(welcome, &context)? else {
+        return Err(Error::Internal);
+    };
+    let references = welcome.secrets.into_iter().map(|entry| entry.new_member);
+    Ok(references.map(|key_package| Recipient { key_package, credential: None }).collect())
+}
+
+impl Encode for Recipient {
+    fn encode(&self, writer: &mut Writer) {
+        self.key_package.encode(writer);
+        writer.optional(self.credential.as_ref());
+    }
+}
+
+impl Decode for Recipient {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { key_package: HashReference::decode(reader)?, credential: reader.optional()? })
     }
 }
 

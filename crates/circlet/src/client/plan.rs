@@ -8,6 +8,7 @@ use crate::group::{
 };
 use crate::identity::{CredentialValidator, Signer, SigningKey};
 use crate::message::{ContentType, MlsMessage, Proposal};
+use crate::mutation::off;
 use crate::rows::{
     Head, Kind, LoadedGroup, put_next_epoch, put_signer, put_staged, put_step, signer_key,
 };
@@ -336,8 +337,12 @@ fn begin_staged(group: &LoadedGroup, draft: &mut Draft<'_>) -> Result<Confirmati
     draft.head.last_commit = message_hash(&group.state.settings().suite, &staged.message)?;
     let welcome = match &staged.welcome {
         Some(welcome) => {
-            let (id, epoch) = (draft.next_out(), staged.outcome.epoch);
-            let welcome = Outgoing::new(id, epoch, OutgoingKind::Welcome, welcome.clone());
+            let (id, epoch, context) =
+                (draft.next_out(), staged.outcome.epoch, &group.state.settings().context);
+            // Both are in the order of the leaves: each Add takes the leftmost that is blank
+            // (section 12.1.1).
+            let added = staged.outcome.added.iter().map(|member| member.credential.clone());
+            let welcome = Outgoing::welcome(id, epoch, welcome.clone(), added, context)?;
             let welcome = welcome.with_ratchet_tree(staged.ratchet_tree.clone());
             welcome.put(&mut draft.batch)?;
             Some(welcome)
@@ -444,7 +449,12 @@ fn receive_commit(
     }
     draft.step(&step)?;
     let lost = group.staged.is_some();
-    draft.head.staged = None;
+    // V-12.4.2-17: one's own Commit was not first.
+    let staged = match off("V-12.4.2-17") {
+        true => StagedChange::Keep,
+        false => StagedChange::Drop,
+    };
+    draft.head.staged = draft.head.staged.filter(|_| off("V-12.4.2-17"));
     let removed = outcome.removes_own;
     draft.head.epoch = outcome.epoch;
     if removed {
@@ -458,7 +468,7 @@ fn receive_commit(
     let change = EpochChange::new(draft.next_in(), outcome, lost);
     let received = if removed { Received::Removed(change) } else { Received::Commit(change) };
     received.put(&mut draft.batch)?;
-    Ok(draft.finish(Some(step), StagedChange::Drop, received))
+    Ok(draft.finish(Some(step), staged, received))
 }
 
 fn is_commit(message: &MlsMessage) -> bool {

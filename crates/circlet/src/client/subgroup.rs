@@ -1,6 +1,7 @@
 use crate::crypto::CipherSuite;
 use crate::error::{Error, Misuse};
 use crate::group::{Founding, Judge, NewGroup, NoPsks, OldGroup};
+use crate::identity::Credential;
 use crate::message::{GroupId, KeyPackage, MlsMessage, Proposal, ReInit};
 use crate::rows::{Kind, put_old_group};
 use crate::schedule::{Psk, ResumptionPskUsage};
@@ -8,7 +9,7 @@ use crate::storage::{Batch, StorageError};
 use crate::tree::{Extensions, MLS10};
 
 use super::commit::CommitBuilder;
-use super::outgoing::{Outgoing, OutgoingKind};
+use super::outgoing::Outgoing;
 use super::{Client, Group, Inner};
 
 /// The group that is to take the place of another (RFC 9420 section 12.1.5). What is not given is
@@ -241,13 +242,17 @@ impl Client {
         let inner = &*self.inner;
         let key_packages: Result<Vec<KeyPackage>, Error> =
             key_packages.into_iter().map(|bytes| self.read_key_package(bytes.as_ref())).collect();
-        let founding = Founding::new(inner.settings.clone(), inner.join_keys()?, key_packages?);
+        let key_packages = key_packages?;
+        let of = |key_package: &KeyPackage| key_package.leaf_node.credential.clone();
+        let others: Vec<Credential> = key_packages.iter().map(of).collect();
+        let founding = Founding::new(inner.settings.clone(), inner.join_keys()?, key_packages);
         let NewGroup { state, welcome, .. } = found(founding, inner)?;
         let (id, epoch) = (state.group_id().clone(), state.epoch());
         let begun = inner.begin(state, batch, |beginning| {
             let Some(welcome) = welcome else { return Ok(None) };
             let id = beginning.next_out();
-            let welcome = Outgoing::new(id, epoch, OutgoingKind::Welcome, welcome);
+            let (others, context) = (others.into_iter(), &inner.settings.context);
+            let welcome = Outgoing::welcome(id, epoch, welcome, others, context)?;
             welcome.put(beginning.batch)?;
             Ok(Some(welcome))
         });

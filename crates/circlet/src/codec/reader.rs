@@ -265,7 +265,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// V-2.1.2-08 and V-12.4.3.3-07: appends an item that was read from a vector of which so many bytes are `read`, its own included,
+/// V-2.1.2-08: appends an item that was read from a vector of which so many bytes are `read`, its own included,
 /// and which holds at most `left` more items. If there is no room, makes as much as is needed if
 /// what is left is like what was read, which takes the least memory for the many small items of a
 /// hostile message; but no more than twice what was needed so far, since the rest may be nothing
@@ -277,8 +277,7 @@ pub(crate) fn push<T>(items: &mut Vec<T>, item: T, read: usize, left: usize) {
         // Every item has at least one byte, so that there are no more of them than bytes.
         let alike = usize::try_from(alike).unwrap_or(left).min(left);
         let alike = alike.min(count.max(64));
-        let trusting = off("V-2.1.2-08") || off("V-12.4.3.3-07");
-        let more = if trusting { left } else { alike.max((count / 2).min(left)) };
+        let more = if off("V-2.1.2-08") { left } else { alike.max((count / 2).min(left)) };
         items.reserve_exact(more.saturating_add(1));
     }
     items.push(item);

@@ -5,13 +5,13 @@ use crate::error::Error;
 use crate::identity::CredentialUse;
 use crate::message::{KeyPackage, Proposal, ReInit, Sender};
 use crate::mutation::off;
+use crate::rules::Violation;
+use crate::rules::commit::{check_outcome, ensure_client_is_new};
 use crate::rules::leaf::{
-    Requirements, check_key_package, check_leaf, check_leaf_in_group, check_membership,
-    ensure_group_context_extensions, ensure_lifetime, ensure_members_meet, ensure_update_leaf,
+    Requirements, check_added, check_leaf_in_group, check_update, ensure_group_context_extensions,
     tolerate_the_tree_before,
 };
 use crate::rules::proposals::Resolved;
-use crate::rules::{Violation, ensure};
 use crate::schedule::PreSharedKeyId;
 use crate::tree::{
     Extensions, LeafIndex, LeafNode, LeafPosition, RatchetTree, RequiredCapabilities,
@@ -53,8 +53,8 @@ pub(super) enum Waited {
 
 impl GroupState {
     /// V-12.3-01: applies a list that [`check_list`](crate::rules::proposals::check_list) has passed,
-    /// in the order of section 12.3: extensions, Updates, Removes, Adds. V-12.1.4-04 and V-8.4-01:
-    /// pre-shared keys in the order of the list.
+    /// in the order of section 12.3: extensions, Updates, Removes, Adds. V-12.1.4-04: pre-shared keys
+    /// in the order of the list.
     pub(super) fn apply_list(
         &self,
         tree: &RatchetTree,
@@ -82,7 +82,7 @@ impl GroupState {
             self.apply_adds(&mut applied, list, now, waited)?;
         }
         applied.psks = list.iter().filter_map(psk_of).cloned().collect();
-        if off("V-12.1.4-04") || off("V-8.4-01") {
+        if off("V-12.1.4-04") {
             applied.psks.reverse();
         }
         applied.custom = list.iter().filter_map(custom_of).collect();
@@ -110,16 +110,19 @@ impl GroupState {
         Ok(())
     }
 
-    /// V-12.1.7-02: new extensions take the place of all old ones. V-12.3-02: what else is in the
-    /// list is held against the new ones. V-12.1.7-04: the application judges external senders, of
-    /// a proposal by reference when it was received.
-    /// V-12.1.8-05: their list is read strictly; the same one may be there twice.
+    /// V-8.1-04: the group's extensions stay, but for a GroupContextExtensions. V-12.1.7-02: new
+    /// extensions take the place of all old ones. V-12.3-02: what else is in the list is held
+    /// against the new ones. V-12.1.7-04: the application judges external senders, of a proposal by
+    /// reference when it was received.
     pub(super) fn apply_extensions(
         &self,
         tree: &RatchetTree,
         list: &[Resolved],
     ) -> Result<Applied, Error> {
-        let mut extensions = self.epoch.context.extensions.clone();
+        let mut extensions = match off("V-8.1-04") {
+            true => Extensions::new(),
+            false => self.epoch.context.extensions.clone(),
+        };
         let mut extensions_changed = false;
         let mut reinit = None;
         let mut items = Vec::new();
@@ -128,10 +131,7 @@ impl GroupState {
                 Proposal::GroupContextExtensions(new) => {
                     ensure_group_context_extensions(new)?;
                     self.settings.ensure_extensions(new)?;
-                    match new.external_senders(&self.settings.context) {
-                        Err(_) if off("V-12.1.8-05") => {}
-                        senders => drop(senders?),
-                    }
+                    self.settings.check_external_senders(new)?;
                     if item.reference.is_none() && !off("V-12.1.7-04") {
                         items.extend(items_of_senders(
                             new,
@@ -171,7 +171,6 @@ impl GroupState {
         })
     }
 
-    /// V-12.1.2-01: the leaf of an Update is valid for one, and brings a new encryption key.
     fn apply_update(
         &self,
         applied: &mut Applied,
@@ -180,12 +179,11 @@ impl GroupState {
         by_value: bool,
         waited: Waited,
     ) -> Result<(), Error> {
-        let old = self.epoch.tree.leaf(sender).ok_or(Violation::ExternalUpdate)?;
+        let old = self.epoch.tree.leaf(sender).ok_or(Violation::UnknownSender)?;
         self.settings.ensure_leaf_length(leaf)?;
-        ensure_update_leaf(leaf, old)?;
         let requirements = applied.requirements(&self.settings);
         match by_value || waited == Waited::Unverified {
-            true => check_leaf(leaf, self.position(sender), requirements)?,
+            true => check_update(leaf, old, self.position(sender), requirements)?,
             false => check_leaf_in_group(leaf, requirements)?,
         }
         if by_value {
@@ -196,7 +194,6 @@ impl GroupState {
         Ok(())
     }
 
-    /// V-12.1.1-01: the KeyPackage of an Add is valid.
     fn apply_add(
         &self,
         applied: &mut Applied,
@@ -204,18 +201,18 @@ impl GroupState {
         now: Option<u64>,
         verified: bool,
     ) -> Result<(), Error> {
-        if verified {
-            check_leaf_in_group(&key_package.leaf_node, applied.requirements(&self.settings))?;
-        } else if !off("V-12.1.1-01") {
-            check_key_package(key_package, applied.requirements(&self.settings))?;
+        let requirements = applied.requirements(&self.settings);
+        match verified {
+            true => check_leaf_in_group(&key_package.leaf_node, requirements)?,
+            false => check_added(key_package, requirements)?,
         }
         self.settings.ensure_leaf_length(&key_package.leaf_node)?;
         self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
         tolerate_the_tree_before(&self.epoch.tree, &key_package.leaf_node)?;
         if let Some(now) = now {
-            ensure_lifetime(&key_package.leaf_node, now)?;
+            self.settings.ensure_lifetime_received(&key_package.leaf_node, now)?;
         }
-        ensure_client_is_new(applied, key_package)?;
+        ensure_client_is_new(&applied.tree, &applied.added, key_package)?;
         // V-7.7-02.
         let limit = if off("V-7.7-02") { u32::MAX } else { self.settings.limits().leaves };
         let leaf = applied.tree.add(key_package.leaf_node.clone(), limit)?;
@@ -245,17 +242,6 @@ impl GroupState {
     }
 }
 
-/// V-12.2-07 and V-12.2-08: no client is added twice, or while it is a member. Clients are told
-/// apart by their signature keys; what else makes two of them one, such as a name, is for the
-/// application's validator to say. Judged after the list's Updates and Removes.
-fn ensure_client_is_new(applied: &Applied, key_package: &KeyPackage) -> Result<(), Violation> {
-    let owner = applied.tree.signature_key_owner(&key_package.leaf_node.signature_key);
-    let Some(owner) = owner else { return Ok(()) };
-    let twice = applied.added.iter().any(|(leaf, _)| *leaf == owner);
-    ensure(!twice, Violation::AddedTwice)?;
-    ensure(twice, Violation::AddedMember)
-}
-
 impl Applied {
     pub(super) fn requirements<'a>(&'a self, settings: &'a super::Settings) -> Requirements<'a> {
         Requirements {
@@ -275,13 +261,10 @@ impl Applied {
             .collect()
     }
 
-    /// What can only be said of the tree with the path in it (sections 7.3, 12.1.7 and 12.2).
+    /// What can only be said of the tree with the path in it.
     pub(super) fn check_outcome(&self, changed: &BTreeSet<LeafIndex>) -> Result<(), Violation> {
-        check_membership(&self.tree, changed.iter().filter_map(|leaf| self.tree.leaf(*leaf)))?;
-        if self.extensions_changed {
-            ensure_members_meet(&self.tree, &self.extensions, self.required.as_ref())?;
-        }
-        Ok(())
+        let new = (&self.extensions, self.required.as_ref());
+        check_outcome(&self.tree, changed, self.extensions_changed.then_some(new))
     }
 }
 

@@ -10,8 +10,8 @@ use crate::message::{
     Sender, Welcome,
 };
 use crate::mutation::{any_off, off};
-use crate::rules::leaf::{check_leaf, ensure_lifetime};
-use crate::rules::proposals::{Resolved, check_list, path_required};
+use crate::rules::leaf::check_leaf;
+use crate::rules::proposals::{Resolved, check_list_to_send, path_required};
 use crate::schedule::PreSharedKeyId;
 use crate::tree::{LeafNode, LeafNodeContent, RatchetTree};
 
@@ -276,8 +276,8 @@ impl GroupState {
     /// [`Misuse::CommitGone`] if another Commit was first; the staged one is lost then.
     pub fn confirm(&self, staged: StagedCommit) -> Result<(ConfirmedCommit, Step), Error> {
         self.ensure_active()?;
-        // V-12.4.2-17.
-        if !self.is_parent_of(&staged) && !any_off(&["V-14.0-01", "V-12.4.2-17"]) {
+        // V-14.0-01: of two Commits of one epoch only one can take effect.
+        if !self.is_parent_of(&staged) && !off("V-14.0-01") {
             return Err(Misuse::CommitGone.into());
         }
         let StagedCommit { next, outcome, welcome, .. } = staged;
@@ -285,7 +285,7 @@ impl GroupState {
         Ok((ConfirmedCommit { outcome, welcome }, step))
     }
 
-    /// V-14.0-01: whether a staged Commit was made in this group's present epoch. No other epoch has
+    /// Whether a staged Commit was made in this group's present epoch. No other epoch has
     /// the same interim transcript hash: it is over the confirmation tag, and so over the epoch's
     /// secrets.
     pub(crate) fn is_parent_of(&self, staged: &StagedCommit) -> bool {
@@ -345,16 +345,13 @@ impl GroupState {
         references.iter().map(find).collect()
     }
 
-    /// Applies a list as a Commit of this member would, but for the path. V-12.4.1-01: not one that
-    /// receivers would refuse.
+    /// Applies a list as a Commit of this member would, but for the path.
     fn try_list(
         &self,
         list: &[Resolved],
         trial: Trial<'_>,
     ) -> Result<(Applied, PskSecrets), Error> {
-        if !off("V-12.4.1-01") {
-            check_list(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
-        }
+        check_list_to_send(list, self.own_leaf, &self.epoch.tree, &self.settings.suite)?;
         self.try_checked(list, trial)
     }
 
@@ -369,7 +366,7 @@ impl GroupState {
         // V-7.3-07: who sends an Add answers for its lifetime, also where another proposed it.
         if let Some(now) = now {
             for (_, key_package) in &applied.added {
-                ensure_lifetime(&key_package.leaf_node, now)?;
+                self.settings.ensure_lifetime_to_send(&key_package.leaf_node, now)?;
             }
         }
         applied.check_outcome(&applied.changed(None))?;
@@ -378,6 +375,7 @@ impl GroupState {
     }
 
     /// Encrypts the path, signs the Commit under the old context and derives the next epoch.
+    /// V-12.4.1-02: path secrets are bound to the provisional context.
     #[expect(clippy::too_many_arguments, reason = "one step of `commit`, with all that it has")]
     fn sign_commit(
         &self,
@@ -394,7 +392,10 @@ impl GroupState {
             None => None,
             Some(path) => {
                 let (tree, extensions) = (&applied.tree, &applied.extensions);
-                let context = self.parent().provisional_context(suite, tree, extensions)?;
+                let context = match off("V-12.4.1-02") {
+                    true => self.epoch.context.clone(),
+                    false => self.parent().provisional_context(suite, tree, extensions)?,
+                };
                 let (added, context) = (added_nodes(applied), context.to_bytes()?);
                 Some(Box::new(path.encrypt(suite, &applied.tree, &added, &context, rng)?))
             }
@@ -414,9 +415,9 @@ impl GroupState {
     }
 
     /// The Welcome for all new members, an encoded MLSMessage; `None` if there are none.
-    /// V-12.4.1-06: its GroupInfo has the tag of this Commit. V-12.4.1-07 and V-12.4.1-08: each has
-    /// the path secret of the lowest node that it shares with the committer. V-12.4.1-09: the PSKs
-    /// are in the order of the list. V-12.4.1-10: nobody is left out.
+    /// V-12.4.1-06: its GroupInfo has the tag of this Commit. V-12.4.1-07: each has the
+    /// path secret of the lowest node that it shares with the committer. V-12.4.1-09, and V-8.4-01
+    /// where section 8.4 says the same: the PSKs are in the order of the list. V-12.4.1-10: nobody is left out.
     fn welcome(
         &self,
         request: &CommitRequest,
@@ -447,10 +448,10 @@ impl GroupState {
         let plaintext = group_info.to_bytes()?;
         let encrypted_group_info = suite.seal(&keys.key, keys.nonce.as_bytes(), &[], &plaintext)?;
         let mut psks = applied.psks.clone();
-        if off("V-12.4.1-09") {
+        if any_off(&["V-12.4.1-09", "V-8.4-01"]) {
             psks.reverse();
         }
-        let path = path.filter(|_| !off("V-12.4.1-07") && !off("V-12.4.1-08"));
+        let path = path.filter(|_| !off("V-12.4.1-07"));
         let mut secrets = Vec::new();
         for (leaf, key_package) in applied.added.iter().skip(usize::from(off("V-12.4.1-10"))) {
             let node = leaf.node().ok_or(Error::Internal)?;

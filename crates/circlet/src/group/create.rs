@@ -6,11 +6,12 @@ use crate::error::{Error, Misuse, Refused};
 use crate::identity::{CredentialUse, CredentialValidator};
 use crate::message::{GroupContext, GroupId};
 use crate::mutation::off;
-use crate::rules::leaf::{Requirements, check_key_package, ensure_group_context_extensions};
+use crate::rules::leaf::{Requirements, check_creator, ensure_group_context_extensions};
 use crate::schedule::{EpochSecret, SecretTree, SkippedKeys, interim_transcript_hash};
 use crate::tree::{Extensions, LeafIndex, RatchetTree};
 
 use super::apply::items_of_senders;
+use super::key_epochs::KeyEpochs;
 use super::past::FormerMembers;
 use super::pending::ProposalCache;
 use super::{EpochState, GroupState, JoinKeys, Settings, Status};
@@ -40,14 +41,11 @@ impl GroupState {
         }
         ensure_group_context_extensions(&extensions)?;
         settings.ensure_extensions(&extensions)?;
-        extensions.external_senders(&settings.context)?;
+        settings.check_external_senders(&extensions)?;
         let required = extensions.required_capabilities(&settings.context)?;
         let requirements =
             Requirements { suite, extensions: &extensions, required: required.as_ref() };
-        // V-11.0-05: the creator is held against its own demands.
-        if !off("V-11.0-05") {
-            check_key_package(&keys.key_package, requirements)?;
-        }
+        check_creator(&keys.key_package, requirements)?;
 
         let tree = RatchetTree::new(keys.key_package.leaf_node.clone());
         let context = GroupContext {
@@ -90,6 +88,7 @@ impl GroupState {
 
     /// The first value of a group.
     pub(crate) fn begin(settings: Settings, own_leaf: LeafIndex, epoch: EpochState) -> Self {
+        let key_epochs = KeyEpochs::new(epoch.context.epoch);
         Self {
             settings,
             own_leaf,
@@ -97,6 +96,7 @@ impl GroupState {
             proposals: ProposalCache::default(),
             past: VecDeque::new(),
             former: FormerMembers::default(),
+            key_epochs,
             skipped: SkippedKeys::new(),
             status: Status::Active,
             reinit: None,

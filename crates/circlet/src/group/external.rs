@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::{Decode, Encode};
+use crate::codec::Encode;
 use crate::crypto::{Digest, HpkePublicKey, Mac, Rng};
 use crate::error::{Error, Misuse, Refused};
 use crate::identity::{CredentialUse, CredentialValidator, Signer, sign_with_label};
@@ -14,16 +14,16 @@ use crate::message::{
 };
 use crate::mutation::off;
 use crate::rules::leaf::{
-    Requirements, check_key_package, check_leaf, check_membership, ensure_group_context_extensions,
+    Requirements, check_key_package, check_leaf, ensure_fits_the_members,
+    ensure_group_context_extensions,
 };
 use crate::rules::proposals::{
     Resolved, check_external_list, ensure_external_type, ensure_psk_nonce, ensure_psk_usage,
 };
-use crate::rules::{Violation, ensure, ensure_row};
+use crate::rules::welcome::{GroupInfoOf, ensure_expected_suite, find_external_pub};
 use crate::schedule::{InitSecret, PreSharedKeyId, interim_transcript_hash};
 use crate::tree::{
-    ExtensionType, Extensions, LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition,
-    RatchetTree,
+    Extensions, LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition, RatchetTree,
 };
 
 use super::apply::{item_of, items_of_senders, replacing};
@@ -82,12 +82,11 @@ impl OpenedGroupInfo {
         ratchet_tree: Option<&[u8]>,
     ) -> Result<Self, Error> {
         let suite = &settings.suite;
-        // V-8.1-05.
-        let expected = group_info.group_context.cipher_suite == suite.id();
-        ensure(expected, Violation::GroupContextVersion)?;
-        let tree = check_group_info(&settings, &group_info, ratchet_tree)?;
-        check_members(&settings, &group_info, &tree)?;
-        let external_pub = find_external_pub(&settings, &group_info.extensions)?;
+        ensure_expected_suite(&group_info.group_context, suite.id())?;
+        let of = GroupInfoOf::ExternalJoin;
+        let tree = check_group_info(&settings, &group_info, of, ratchet_tree)?;
+        check_members(&settings, &group_info, &tree, None)?;
+        let external_pub = find_external_pub(&group_info.extensions, suite, &settings.context)?;
         let GroupInfo { group_context: context, confirmation_tag, signer, .. } = group_info;
         let confirmed = &context.confirmed_transcript_hash;
         let interim_transcript_hash = interim_transcript_hash(suite, confirmed, &confirmation_tag)?;
@@ -333,8 +332,8 @@ impl Outsider {
     /// whose key `signer` has.
     ///
     /// # Errors
-    /// [`Violation::ExternalProposalType`] if external senders may not send it;
-    /// [`Error::Violation`] if a key package is not valid; the signer failed.
+    /// [`Error::Violation`] if external senders may not send it, or a key package is not valid; the
+    /// signer failed.
     pub fn propose(
         &self,
         index: u32,
@@ -379,7 +378,7 @@ impl Outsider {
                 ensure_group_context_extensions(extensions)?;
                 self.settings.ensure_extensions(extensions)?;
                 extensions.required_capabilities(context)?;
-                extensions.external_senders(context)?;
+                self.settings.check_external_senders(extensions)?;
             }
             _ => {}
         }
@@ -403,24 +402,6 @@ impl Outsider {
         // V-6.1-02: who is no member signs no GroupContext.
         outsider_message(&self.settings, sign(content, &[], signer)?)
     }
-}
-
-/// V-12.4.3.2-10: the joiner's credential is one that all members support, and its keys are no
-/// member's.
-fn ensure_fits_the_members(tree: &RatchetTree, own: &LeafNode) -> Result<(), Violation> {
-    check_membership(tree, [own]).or_else(|found| ensure_row("V-12.4.3.2-10", false, found))
-}
-
-/// V-12.4.3.2-01 and V-5.1.1-01: the key that external Commits are encrypted to.
-fn find_external_pub(
-    settings: &Settings,
-    extensions: &Extensions,
-) -> Result<HpkePublicKey, Violation> {
-    let data = extensions.find(ExtensionType::EXTERNAL_PUB).ok_or(Violation::ExternalPub)?;
-    let key = HpkePublicKey::from_bytes(data, &settings.context);
-    let key = key.map_err(|_| Violation::ExternalPub)?;
-    ensure(settings.suite.check_public_key(&key).is_ok(), Violation::ExternalPub)?;
-    Ok(key)
 }
 
 fn sign(

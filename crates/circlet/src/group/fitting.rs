@@ -4,9 +4,7 @@ use crate::crypto::SignaturePublicKey;
 use crate::error::{Error, Unready};
 use crate::message::{KeyPackage, Proposal, Sender};
 use crate::mutation::off;
-use crate::rules::leaf::{
-    check_leaf_in_group, check_newcomer, ensure_lifetime, ensure_members_meet,
-};
+use crate::rules::leaf::{check_leaf_in_group, check_newcomer, ensure_members_meet};
 use crate::rules::proposals::{Resolved, ensure_types_are_supported};
 use crate::schedule::PreSharedKeyId;
 use crate::tree::{Extensions, LeafIndex, LeafNode, ProposalType};
@@ -150,8 +148,8 @@ impl<'a> Fitting<'a> {
                 sender != self.group.own_leaf && latest.get(&sender) == Some(&held.sequence)
             }
             (Proposal::Add(key_package), _) => {
-                let now = self.trial.now;
-                now.is_none_or(|now| ensure_lifetime(&key_package.leaf_node, now).is_ok())
+                let (now, leaf) = (self.trial.now, &key_package.leaf_node);
+                now.is_none_or(|now| self.group.settings.ensure_lifetime_to_send(leaf, now).is_ok())
             }
             _ => false,
         };

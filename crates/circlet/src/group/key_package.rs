@@ -3,7 +3,7 @@ use crate::error::Error;
 use crate::identity::{Credential, CredentialType, Signer};
 use crate::message::{KeyPackage, KeyPackageContent};
 use crate::mutation::off;
-use crate::rules::leaf::{Requirements, check_key_package, ensure_lifetime};
+use crate::rules::leaf::{Requirements, check_key_package};
 use crate::tree::{
     Capabilities, Extension, ExtensionType, Extensions, LeafIndex, LeafNode, LeafNodeContent,
     LeafNodeSource, LeafPosition, Lifetime, MLS10, ProposalType, grease_capabilities,
@@ -217,7 +217,7 @@ impl Settings {
         let leaf = &key_package.leaf_node;
         self.ensure_leaf_length(leaf)?;
         self.ensure_total_lifetime(leaf)?;
-        now.map_or(Ok(()), |now| ensure_lifetime(leaf, now))?;
+        now.map_or(Ok(()), |now| self.ensure_lifetime_to_send(leaf, now))?;
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ mod external;
 mod fitting;
 mod info;
 mod join;
+mod key_epochs;
 mod key_package;
 mod open;
 mod outsider;
@@ -55,6 +56,7 @@ pub use state::{GroupState, Member, Status};
 pub use step::Step;
 pub use subgroup::{Founding, NewGroup, OldGroup};
 
+pub(crate) use key_epochs::KeyEpochs;
 pub(crate) use past::{FormerMember, FormerMembers, PastEpoch};
 pub(crate) use pending::{CachedProposal, ProposalCache};
 #[cfg(feature = "hazmat")]

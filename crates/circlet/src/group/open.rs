@@ -1,19 +1,25 @@
+use std::cmp::Ordering;
+
 use crate::codec::Decode;
-use crate::crypto::{CryptoError, SignaturePublicKey};
+use crate::crypto::SignaturePublicKey;
 use crate::error::{Error, Refused, Unready};
 use crate::message::{
     AuthenticatedContent, Content, ContentType, FramedContent, GroupId, MlsMessage, PrivateContent,
     PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,
 };
 use crate::mutation::{any_off, off};
-use crate::rules::leaf::ensure_rows;
-use crate::rules::{Violation, ensure};
+use crate::rules::Violation;
+use crate::rules::framing::{
+    Handshake, Signed, content_undecryptable, ensure_encrypted_application, ensure_membership_tag,
+    ensure_sender_is_member, ensure_signed, epoch_order, is_of_group, ratchet_kind, reads_late,
+    sender_data_undecryptable,
+};
 use crate::schedule::{MessageKey, RatchetError, SecretTree, SecretTreeStep, SkippedId};
 use crate::tree::LeafIndex;
 
-use super::protect::{guarded_nonce, ratchet_kind, sender_data_key};
+use super::protect::{guarded_nonce, sender_data_key};
 use super::step::{Change, RatchetUse};
-use super::{ApplicationMessage, GroupState, OpenedCommit, OpenedProposal, Step};
+use super::{ApplicationMessage, EpochState, GroupState, OpenedCommit, OpenedProposal, Step};
 
 /// A message that was decrypted and authenticated; nothing has changed yet.
 #[derive(Debug)]
@@ -162,7 +168,7 @@ impl GroupState {
         self.ensure_group(&content.group_id)?;
         let content_type = content.content.content_type();
         ensure_encrypted_application(content_type)?;
-        self.ensure_present_epoch(content.epoch)?;
+        self.ensure_present_epoch(content.epoch, Handshake::of(content_type, content.sender))?;
         let Sender::Member(sender) = content.sender else {
             let content = message.into_unverified();
             self.verify_outsider(&content)?;
@@ -170,7 +176,9 @@ impl GroupState {
             return Ok(Authenticated::Other(Box::new(verified), 0));
         };
         let context = &self.epoch.context_bytes;
-        self.verify_membership(&message)?;
+        let EpochState { secrets, .. } = &self.epoch;
+        let suite = &self.settings.suite;
+        ensure_membership_tag::<Error>(suite, &secrets.membership_key, &message, context)?;
         let content = message.into_unverified();
         self.verify_signature(&content, sender, context)?;
         if self.is_own(sender) {
@@ -180,25 +188,11 @@ impl GroupState {
         Ok(Authenticated::Other(Box::new(verified), 0))
     }
 
-    /// V-6.2-01, V-6.2-02, V-6.2-03 and V-12.4.2-02: the sender knows a secret of the epoch, not a member's
-    /// signature key alone.
-    fn verify_membership(&self, message: &PublicMessage) -> Result<(), Error> {
-        let PublicMessage { content, auth, membership_tag } = message;
-        let tbm = PublicMessage::to_be_maced(content, auth, &self.epoch.context_bytes)?;
-        let tag = membership_tag.as_ref().ok_or(Violation::MembershipTag)?;
-        let key = &self.epoch.secrets.membership_key;
-        match self.settings.suite.verify_mac(key, &[&tbm], tag) {
-            Err(error) if error != CryptoError::InvalidMac => Err(error.into()),
-            verified => {
-                let rows = ["V-6.2-03", "V-12.4.2-02"];
-                Ok(ensure_rows(rows, verified.is_ok(), Violation::MembershipTag)?)
-            }
-        }
-    }
-
     /// V-6.3-03: whoever carries messages may bring one's own. The key of an encrypted one is gone.
+    /// V-12.4.2-18: one's own Commit takes effect where it waits, and in no other way: of one that
+    /// does not wait, the secrets that its path would give are not known.
     fn is_own(&self, sender: LeafIndex) -> bool {
-        sender == self.own_leaf && !off("V-6.3-03")
+        sender == self.own_leaf && !any_off(&["V-6.3-03", "V-12.4.2-18"])
     }
 
     /// Section 6.3. Nothing is used up: the ratchet's step is for when all is well.
@@ -209,7 +203,7 @@ impl GroupState {
         let keys = self.read_keys(message)?;
         let sender = self.open_sender_data(message, &keys)?;
         let leaf = sender.leaf_index;
-        self.ensure_leaf_of_member(leaf, message.epoch)?;
+        ensure_sender_is_member(self.member_in(leaf, message.epoch).is_some())?;
         if self.is_own(leaf) {
             return Ok(Authenticated::Own(message.content_type));
         }
@@ -225,9 +219,7 @@ impl GroupState {
         let plaintext = suite
             .open(&key.key, nonce.as_bytes(), &aad, &message.ciphertext)
             .map(zeroize::Zeroizing::new)
-            .map_err(|error| {
-                blame(error, CryptoError::DecryptionFailed, Violation::ContentDecryption)
-            })?;
+            .map_err(content_undecryptable::<Error>)?;
         let context = &self.settings.context;
         let PrivateContent { content, auth } =
             PrivateContent::from_plaintext(message.content_type, &plaintext, context)?;
@@ -247,16 +239,11 @@ impl GroupState {
         Ok(Authenticated::Other(Box::new(verified), sender.generation))
     }
 
-    /// V-6.3.2-04: the sender data names a member.
-    fn ensure_leaf_of_member(&self, leaf: LeafIndex, epoch: u64) -> Result<(), Violation> {
-        ensure(self.member_in(leaf, epoch).is_some(), Violation::SenderDataLeaf)
-    }
-
-    /// V-6.0-07: application data may be of a past epoch, proposals and commits may not.
     fn read_keys(&self, message: &PrivateMessage) -> Result<ReadKeys<'_>, Error> {
-        let handshake = message.content_type != ContentType::Application && !off("V-6.0-07");
-        if handshake || message.epoch >= self.epoch() {
-            self.ensure_present_epoch(message.epoch)?;
+        if !reads_late(message.content_type) || message.epoch >= self.epoch() {
+            // The leaf is not known yet, but that it is a member's.
+            let content = Handshake::of(message.content_type, Sender::Member(self.own_leaf));
+            self.ensure_present_epoch(message.epoch, content)?;
             return Ok(ReadKeys {
                 sender_data_secret: &self.epoch.secrets.sender_data_secret,
                 secret_tree: &self.epoch.secret_tree,
@@ -288,9 +275,7 @@ impl GroupState {
         let key = sender_data_key(suite, keys.sender_data_secret, &message.ciphertext)?;
         let plaintext = suite
             .open(&key.key, key.nonce.as_bytes(), &aad, &message.encrypted_sender_data)
-            .map_err(|error| {
-                blame(error, CryptoError::DecryptionFailed, Violation::SenderDataDecryption)
-            })?;
+            .map_err(sender_data_undecryptable::<Error>)?;
         Ok(SenderData::from_bytes(&plaintext, &self.settings.context)?)
     }
 
@@ -322,7 +307,8 @@ impl GroupState {
         Ok((key, RatchetUse { epoch, tree, skipped }))
     }
 
-    /// V-6.1-03 and V-6.1-07, by the roster of the content's epoch (V-6.0-08).
+    /// V-6.1-03: a member signs with the key of its leaf, by the roster of the content's epoch
+    /// (V-6.0-08).
     fn verify_signature(
         &self,
         content: &AuthenticatedContent,
@@ -335,73 +321,35 @@ impl GroupState {
         self.verify_content(content, &key, context_bytes)
     }
 
-    /// V-6.1-01, V-6.1-02, V-6.1-07 and V-6.3.1-06: the signature is over the content as it
-    /// travelled. V-6.1-03 to V-6.1-06 say with which key, by who sent it.
     pub(super) fn verify_content(
         &self,
         content: &AuthenticatedContent,
         key: &SignaturePublicKey,
-        context_bytes: &[u8],
+        context: &[u8],
     ) -> Result<(), Error> {
-        let tbs = content.content.to_be_signed(content.wire_format, context_bytes)?;
-        let signature = &content.auth.signature;
-        let suite = &self.settings.suite;
-        let verified = suite.verify_with_label(key, "FramedContentTBS", &tbs, signature);
-        let sender = match content.content.sender {
-            Sender::Member(_) => "V-6.1-03",
-            Sender::External(_) => "V-6.1-04",
-            Sender::NewMemberCommit => "V-6.1-05",
-            Sender::NewMemberProposal => "V-6.1-06",
-        };
-        let private = match content.wire_format {
-            WireFormat::PrivateMessage => "V-6.3.1-06",
-            _ => sender,
-        };
-        let rows = ["V-6.1-01", "V-6.1-02", "V-12.4.2-03", sender, private];
-        Ok(ensure_rows(rows, verified.is_ok(), Violation::ContentSignature)?)
+        let signed = Signed { suite: &self.settings.suite, content, key, context };
+        ensure_signed(signed, || self.known_keys())
     }
 
-    /// V-6.0-06: a message of another group is for another state.
+    /// Everybody's key whom the group knows.
+    fn known_keys(&self) -> Vec<SignaturePublicKey> {
+        let members = self.epoch.tree.members().map(|(_, leaf)| leaf.signature_key.clone());
+        let senders = self.epoch.context.extensions.external_senders(&self.settings.context);
+        let senders = senders.ok().flatten().into_iter().flatten();
+        members.chain(senders.map(|sender| sender.signature_key)).collect()
+    }
+
     fn ensure_group(&self, group_id: &GroupId) -> Result<(), Unready> {
-        let same = group_id == self.group_id() || off("V-6.0-06");
-        if same { Ok(()) } else { Err(Unready::OtherGroup) }
+        if is_of_group(group_id, self.group_id()) { Ok(()) } else { Err(Unready::OtherGroup) }
     }
 
-    /// V-6.0-06 and V-6.0-07.
-    fn ensure_present_epoch(&self, message: u64) -> Result<(), Unready> {
+    fn ensure_present_epoch(&self, message: u64, content: Handshake) -> Result<(), Unready> {
         let current = self.epoch();
-        match message.cmp(&current) {
-            _ if off("V-6.0-06") => Ok(()),
-            std::cmp::Ordering::Equal => Ok(()),
-            // V-12.1-01, V-12.4.2-01, and V-12.4.3.2-09: an external Commit is for the epoch of its
-            // GroupInfo alone.
-            _ if any_off(&["V-12.1-01", "V-12.4.2-01"]) => Ok(()),
-            std::cmp::Ordering::Less if off("V-12.4.3.2-09") => Ok(()),
-            std::cmp::Ordering::Less => Err(Unready::LateHandshake { message, current }),
-            std::cmp::Ordering::Greater => Err(Unready::FutureEpoch { message, current }),
+        match epoch_order(message, current, content) {
+            Ordering::Equal => Ok(()),
+            Ordering::Less => Err(Unready::LateHandshake { message, current }),
+            Ordering::Greater => Err(Unready::FutureEpoch { message, current }),
         }
-    }
-}
-
-/// V-6.0-01: application data is always encrypted.
-fn ensure_encrypted_application(content_type: ContentType) -> Result<(), Violation> {
-    ensure(content_type != ContentType::Application, Violation::PublicApplicationMessage)
-}
-
-/// What a peer can cause is the peer's violation; anything else stays a failure of the provider.
-pub(super) fn blame(error: CryptoError, expected: CryptoError, violation: Violation) -> Error {
-    if error == expected { violation.into() } else { error.into() }
-}
-
-/// As [`blame`], for a check that is a rule by itself.
-pub(super) fn ensure_verified(
-    verified: Result<(), CryptoError>,
-    expected: CryptoError,
-    violation: Violation,
-) -> Result<(), Error> {
-    match verified {
-        Err(error) if error != expected => Err(error.into()),
-        verified => Ok(ensure(verified.is_ok(), violation)?),
     }
 }
 

@@ -1,20 +1,24 @@
 //! Messages of those who are no members: external senders and new members that propose (RFC 9420
 //! section 12.1.8), and external Commits (section 12.4.3.2), as members receive them.
 
-use crate::crypto::{CryptoError, HpkePublicKey, SignaturePublicKey};
+use crate::crypto::SignaturePublicKey;
 use crate::error::{Error, Refused};
 use crate::identity::CredentialUse;
 use crate::message::{AuthenticatedContent, Commit, Content, GroupId, Proposal, Sender};
-use crate::mutation::{any_off, off};
+use crate::mutation::off;
+use crate::rules::Violation;
 use crate::rules::leaf::{check_path_leaf, ensure_path_leaf_source};
+use crate::rules::outsider::{
+    added_by_itself, ensure_joiner_key_is_new, find_external_sender, find_kem_output,
+    kem_output_unusable, key_of_joiner,
+};
+use crate::rules::path::ensure_keys_are_new;
 use crate::rules::proposals::{Resolved, check_external_list, ensure_external_type};
-use crate::rules::{Violation, ensure};
 use crate::schedule::{InitSecret, Psk};
-use crate::tree::{ExternalSender, LeafIndex, LeafNode};
+use crate::tree::{ExternalSender, LeafIndex};
 
 use super::apply::{Applied, Waited, item_of, replacing};
-use super::open::blame;
-use super::path::{ensure_keys_are_new, place_path};
+use super::path::place_path;
 use super::process::added_nodes;
 use super::{GroupState, Policy};
 
@@ -33,26 +37,18 @@ impl GroupState {
             (Sender::NewMemberCommit, Content::Commit(commit)) => key_of_joiner(commit)?,
             _ => return Err(Violation::SenderTypeForbidden.into()),
         };
-        match self.verify_content(content, &key, &self.epoch.context_bytes) {
-            Err(Error::Violation(_)) if is_commit(content) && off("V-12.4.3.2-04") => Ok(()),
-            verified => verified,
-        }
+        self.verify_content(content, &key, &self.epoch.context_bytes)
     }
 
-    /// V-6.1-04 and V-12.1.8-02: the entry of the external_senders extension.
+    /// The entry of the external_senders extension.
     pub(crate) fn external_sender(&self, index: u32) -> Result<ExternalSender, Error> {
         let senders = self.epoch.context.extensions.external_senders(&self.settings.context)?;
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
-        let sender = senders.and_then(|senders| senders.into_iter().nth(index));
-        Ok(sender.ok_or(Violation::ExternalSenderUnknown)?)
+        Ok(find_external_sender(senders, index)?)
     }
 
-    /// V-6.1-06 and V-12.1.8-04: a new member proposes its own Add and nothing else, where the
-    /// application lets it.
+    /// V-12.1.8-04: a new member proposes its own Add where the application lets it.
     fn key_of_new_member(&self, proposal: &Proposal) -> Result<SignaturePublicKey, Error> {
-        let Proposal::Add(key_package) = proposal else {
-            return Err(Violation::NewMemberProposalType.into());
-        };
+        let key_package = added_by_itself(proposal)?;
         match self.settings.policy.new_member_proposals || off("V-12.1.8-04") {
             true => Ok(key_package.leaf_node.signature_key.clone()),
             false => Err(Refused::NewMemberProposal.into()),
@@ -73,12 +69,15 @@ impl GroupState {
         let mut applied = self.apply_list(&self.epoch.tree, list, now, Waited::Unverified)?;
         let replaced = applied.removed.first().and_then(|leaf| self.epoch.tree.leaf(*leaf));
         if let Some(old) = replaced {
-            ensure_leaf_is_new(&path.leaf_node.encryption_key, old)?;
+            ensure_joiner_key_is_new(&path.leaf_node, old)?;
         }
         ensure_keys_are_new(suite, &applied.tree, None, path)?;
         self.settings.ensure_leaf_length(&path.leaf_node)?;
         ensure_path_leaf_source(&path.leaf_node)?;
         // V-12.4.2-07: after its old leaf is removed, the joiner gets the leftmost blank one.
+        if off("V-12.4.2-07") {
+            applied.tree = self.epoch.tree.clone();
+        }
         let limit = self.settings.limits().leaves;
         let joiner = applied.tree.add(path.leaf_node.clone(), limit)?;
         let requirements = applied.requirements(&self.settings);
@@ -93,18 +92,17 @@ impl GroupState {
         Ok((joiner, applied))
     }
 
-    /// V-12.4.3.2-05, V-8.3-01 and V-8.3-02: the init secret that an external Commit brings.
+    /// V-12.4.3.2-05: the init secret that an external Commit brings. V-8.3-02: by the key pair of
+    /// the epoch that the Commit ends.
     pub(super) fn external_init_secret(&self, commit: &Commit) -> Result<InitSecret, Error> {
         let suite = &self.settings.suite;
-        let kem_output = external_init(commit).ok_or(Violation::ExternalInitCount)?;
-        if any_off(&["V-12.4.3.2-05", "V-8.3-01", "V-8.3-02"]) {
-            return Ok(self.epoch.secrets.init_secret.clone());
+        let secrets = &self.epoch.secrets;
+        let kem_output = find_kem_output(commit)?;
+        if off("V-12.4.3.2-05") {
+            return Ok(secrets.init_secret.clone());
         }
-        let keys = self.epoch.secrets.external_key_pair(suite)?;
-        // V-12.1.6-02.
-        InitSecret::from_external_init(suite, &keys, kem_output).map_err(|error| {
-            blame(error, CryptoError::InvalidKemOutput, Violation::ExternalInitOutput)
-        })
+        let keys = secrets.external_key_pair(suite)?;
+        InitSecret::from_external_init(suite, &keys, kem_output).map_err(kem_output_unusable)
     }
 }
 
@@ -138,30 +136,4 @@ impl Policy {
         }
         Ok(())
     }
-}
-
-fn is_commit(content: &AuthenticatedContent) -> bool {
-    matches!(content.content.content, Content::Commit(_))
-}
-
-/// V-6.1-05 and V-12.4.3.2-04: an external Commit is signed with the key of its path's leaf.
-fn key_of_joiner(commit: &Commit) -> Result<SignaturePublicKey, Violation> {
-    // V-12.4.3.2-02.
-    let path = commit.path.as_ref().ok_or(Violation::PathMissing)?;
-    Ok(path.leaf_node.signature_key.clone())
-}
-
-/// V-12.2-21: whoever comes back brings a new encryption key, as in an Update.
-fn ensure_leaf_is_new(key: &HpkePublicKey, old: &LeafNode) -> Result<(), Violation> {
-    ensure(*key != old.encryption_key, Violation::PathKeepsEncryptionKey)
-}
-
-fn external_init(commit: &Commit) -> Option<&[u8]> {
-    commit.proposals.iter().find_map(|item| match item {
-        crate::message::ProposalOrRef::Proposal(proposal) => match &**proposal {
-            Proposal::ExternalInit(kem_output) => Some(kem_output.as_slice()),
-            _ => None,
-        },
-        crate::message::ProposalOrRef::Reference(_) => None,
-    })
 }

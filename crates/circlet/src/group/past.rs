@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use crate::crypto::{Secret, SignaturePublicKey};
 use crate::identity::Credential;
+use crate::mutation::off;
 use crate::schedule::SecretTree;
-use crate::tree::LeafIndex;
+use crate::tree::{LeafIndex, TreeWidth};
 
 /// What is kept of an epoch that is over: enough to read late messages and to inject its
 /// resumption PSK, and nothing that could send or commit.
@@ -16,6 +17,22 @@ pub(crate) struct PastEpoch {
     pub(crate) sender_data_secret: Secret,
     pub(crate) resumption_psk: Secret,
     pub(crate) secret_tree: SecretTree,
+}
+
+impl PastEpoch {
+    /// V-8.6-01: the resumption PSKs of so many past epochs are kept; V-14.0-02: so are the keys that
+    /// messages are read with, and all others go.
+    pub(crate) fn stays(&mut self) -> bool {
+        if off("V-8.6-01") {
+            self.secret_tree = SecretTree::restore(TreeWidth::ONE, [], []);
+            return true;
+        }
+        if off("V-14.0-02") {
+            self.resumption_psk = Secret::new(&[]);
+            return true;
+        }
+        false
+    }
 }
 
 /// Who held a leaf before it changed.

@@ -1,14 +1,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::crypto::{
-    CryptoError, HpkeCiphertext, HpkeKeyPair, HpkePrivateKey, HpkePublicKey, Rng, Secret, Suite,
-};
+use crate::crypto::{CryptoError, HpkeKeyPair, HpkePrivateKey, HpkePublicKey, Rng, Secret, Suite};
 use crate::error::Error;
 use crate::identity::Signer;
 use crate::message::{UpdatePath, UpdatePathNode};
-use crate::mutation::{any_off, off};
-use crate::rules::leaf::{ensure_key_signs_nothing, tolerate};
-use crate::rules::{Violation, ensure};
+use crate::mutation::off;
+use crate::rules::path::{
+    ensure_ciphertexts, ensure_keys_are_new, ensure_parent_hash, ensure_path_length,
+    ensure_path_secret_length, ensure_public_key, find_addressed, path_undecryptable, recipients,
+};
+use crate::rules::{Violation, tolerate};
 use crate::tree::{
     LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition, NodeIndex, PathNode,
     RatchetTree,
@@ -51,7 +52,10 @@ impl NewPath {
     ) -> Result<Self, Error> {
         let leaf_index = position.leaf_index;
         let leaf_keys = suite.generate_key_pair(rng)?;
-        let mut path_secret = Secret::random(rng, suite.secret_length())?;
+        let mut path_secret = match off("V-7.4-01") {
+            true => Secret::zero(suite.secret_length()),
+            false => Secret::random(rng, suite.secret_length())?,
+        };
         let mut nodes = Vec::new();
         for place in tree.filtered_direct_path(leaf_index) {
             let keys = node_keys(suite, &path_secret)?;
@@ -109,9 +113,11 @@ impl NewPath {
         nodes.chain([(leaf, self.leaf_key.clone())]).collect()
     }
 
-    /// The path secret of the lowest node above both the committer and this leaf.
+    /// The path secret of the lowest node above both the committer and this leaf. V-12.4.1-08: there
+    /// is one, since the new leaf keeps this node in the filtered direct path.
     pub(crate) fn secret_for(&self, leaf: NodeIndex) -> Option<&Secret> {
-        let node = self.nodes.iter().find(|node| node.place.node.contains(leaf))?;
+        let mut above = self.nodes.iter().filter(|node| node.place.node.contains(leaf));
+        let node = above.nth(usize::from(off("V-12.4.1-08")))?;
         Some(&node.path_secret)
     }
 }
@@ -148,54 +154,6 @@ pub(crate) fn place_path(
     Ok(())
 }
 
-/// V-12.4.2-09, V-12.4.2-10 and V-16.0-04: no key of the path is in the tree, or in the path twice;
-/// the leaf's is not that of the leaf `old`, which it replaces.
-pub(crate) fn ensure_keys_are_new(
-    suite: &Suite,
-    tree: &RatchetTree,
-    old: Option<&LeafNode>,
-    path: &UpdatePath,
-) -> Result<(), Violation> {
-    let leaf_key = &path.leaf_node.encryption_key;
-    let kept = old.is_some_and(|leaf| leaf.encryption_key == *leaf_key);
-    ensure(!kept, Violation::PathKeepsEncryptionKey)?;
-    let mut seen = BTreeSet::new();
-    let keys = path.nodes.iter().map(|node| &node.encryption_key);
-    for key in keys.chain([leaf_key]) {
-        let new = !tree.has_encryption_key(key) && seen.insert(key);
-        ensure(new, Violation::PathKeyReused)?;
-        ensure_key_signs_nothing(tree, key)?;
-        ensure(suite.check_public_key(key).is_ok(), Violation::InvalidHpkeKey)?;
-    }
-    Ok(())
-}
-
-/// V-7.6-01: a node for each of the filtered direct path.
-fn ensure_path_length(places: &[PathNode], path: &UpdatePath) -> Result<(), Violation> {
-    ensure(places.len() == path.nodes.len(), Violation::PathLength)
-}
-
-/// V-7.6-02: a ciphertext for each recipient, of every node and not only of the one that is
-/// addressed to this member.
-fn ensure_ciphertexts(
-    tree: &RatchetTree,
-    places: &[PathNode],
-    path: &UpdatePath,
-    added: &BTreeSet<NodeIndex>,
-) -> Result<(), Violation> {
-    let complete = places.iter().zip(&path.nodes).all(|(place, node)| {
-        node.encrypted_path_secret.len() == recipients(tree, place.copath, added).count()
-    });
-    ensure(complete, Violation::PathCiphertexts)
-}
-
-/// V-7.5-05, V-7.9-05 and V-12.4.2-11: the leaf has the parent hash that the path gives.
-fn ensure_parent_hash(leaf: &LeafNode, parent_hash: Vec<u8>) -> Result<(), Violation> {
-    let given = leaf.source == LeafNodeSource::Commit(parent_hash);
-    let skipped = any_off(&["V-7.9-05", "V-12.4.2-11"]);
-    ensure(given || skipped, Violation::PathParentHash)
-}
-
 /// Decrypts the one path secret that is for this member and derives those above it (section 7.5).
 /// `tree` has the path in it; `known` are the private keys that the proposals left this member.
 pub(crate) fn read_path(
@@ -225,11 +183,12 @@ pub(crate) fn open_path(
     let place = places.get(index).ok_or(Error::Internal)?;
     let node = path.nodes.get(index).ok_or(Violation::PathLength)?;
     let path_secret = decrypt(suite, tree, place, node, &reader, context)?;
-    ensure(path_secret.len() == suite.secret_length(), Violation::PathDecryption)?;
+    ensure_path_secret_length(&path_secret, suite)?;
     Ok((places.split_off(index), path_secret))
 }
 
 /// Who reads a path, and with what.
+#[derive(Clone, Copy)]
 pub(crate) struct PathReader<'a> {
     pub(crate) sender: LeafIndex,
     pub(crate) own_leaf: LeafIndex,
@@ -237,8 +196,6 @@ pub(crate) struct PathReader<'a> {
     pub(crate) added: &'a BTreeSet<NodeIndex>,
 }
 
-/// V-7.6-04: the ciphertext for this member is the one in the place that the first node of the
-/// resolution has of which it knows the private key.
 fn decrypt(
     suite: &Suite,
     tree: &RatchetTree,
@@ -247,24 +204,16 @@ fn decrypt(
     reader: &PathReader<'_>,
     context: &[u8],
 ) -> Result<Secret, Error> {
-    let ciphertexts = node.encrypted_path_secret.iter().skip(usize::from(off("V-7.6-04")));
-    let addressed = recipients(tree, place.copath, reader.added).zip(ciphertexts).find_map(
-        |(recipient, ciphertext)| Some((recipient, reader.known.get(&recipient)?, ciphertext)),
-    );
-    let (recipient, private, ciphertext): (_, _, &HpkeCiphertext) =
-        addressed.ok_or(Violation::PathDecryption)?;
-    let public = tree.encryption_key(recipient).ok_or(Error::Internal)?.clone();
-    let keys = HpkeKeyPair { private: private.clone(), public };
-    suite.decrypt_with_label(&keys, LABEL, context, ciphertext).map_err(|error| match error {
-        CryptoError::DecryptionFailed | CryptoError::InvalidKemOutput => {
-            Violation::PathDecryption.into()
-        }
-        other => Error::Crypto(other),
-    })
+    let addressed = find_addressed(tree, place, node, reader.added, reader.known)?;
+    let public = tree.encryption_key(addressed.recipient).ok_or(Error::Internal)?.clone();
+    let keys = HpkeKeyPair { private: addressed.private_key.clone(), public };
+    suite
+        .decrypt_with_label(&keys, LABEL, context, addressed.ciphertext)
+        .map_err(path_undecryptable)
 }
 
 /// Derives keys from a path secret for the node that it is of and those above, and compares them
-/// with the tree (V-7.5-06, V-12.4.2-12 and V-12.4.3.1-20).
+/// with the tree.
 pub(crate) fn derive_path(
     suite: &Suite,
     tree: &RatchetTree,
@@ -275,8 +224,7 @@ pub(crate) fn derive_path(
     let mut private_keys = BTreeMap::new();
     for place in places {
         let keys = node_keys(suite, &path_secret)?;
-        let fits = tree.encryption_key(place.node) == Some(&keys.public);
-        ensure(fits || off("V-12.4.2-12"), violation)?;
+        ensure_public_key(tree, place.node, &keys.public, violation)?;
         private_keys.insert(place.node, keys.private);
         path_secret = suite.derive_secret(&path_secret, "path")?;
     }
@@ -286,17 +234,6 @@ pub(crate) fn derive_path(
 /// The key pair of a node (section 7.4).
 pub(crate) fn node_keys(suite: &Suite, path_secret: &Secret) -> Result<HpkeKeyPair, CryptoError> {
     suite.derive_key_pair(&suite.derive_secret(path_secret, "node")?)
-}
-
-/// The nodes that a path secret is encrypted to: the resolution of the copath child, without the
-/// members that the same Commit adds (V-7.5-02).
-fn recipients(
-    tree: &RatchetTree,
-    copath: NodeIndex,
-    added: &BTreeSet<NodeIndex>,
-) -> impl Iterator<Item = NodeIndex> {
-    let resolution = tree.resolution(copath).into_iter();
-    resolution.filter(|node| !added.contains(node) || off("V-7.5-02"))
 }
 
 const LABEL: &str = "UpdatePathNode";

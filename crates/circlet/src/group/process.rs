@@ -10,9 +10,12 @@ use crate::message::{
 };
 use crate::mutation::off;
 use crate::rules::Violation;
-use crate::rules::leaf::{check_path_leaf, ensure_path_leaf_source, tolerate};
+use crate::rules::commit::{
+    check_leaf_of_path, epoch_after, is_private_key_kept, tolerate_omitted,
+};
+use crate::rules::framing::ensure_confirmation_tag;
 use crate::rules::proposals::{
-    Resolved, check_list, ensure_by_value, ensure_path, ensure_references_differ,
+    Resolved, check_list_received, ensure_by_value, ensure_path, ensure_references_differ,
 };
 use crate::schedule::{
     EpochSecrets, InitSecret, JoinerSecret, PreSharedKeyId, SecretTree, confirmed_transcript_hash,
@@ -21,9 +24,8 @@ use crate::schedule::{
 use crate::tree::{Extensions, LeafIndex, NodeIndex, RatchetTree};
 
 use super::apply::{Applied, Waited, replacing};
-use super::open::{Verified, ensure_verified};
+use super::open::Verified;
 use super::path::{PathReader, merge_path, read_path};
-use super::pending::CachedProposal;
 use super::step::{Change, RatchetUse};
 use super::{EpochState, GroupState, Member, Proposer, PskSource, ReviewItem, Step};
 
@@ -146,8 +148,7 @@ impl GroupState {
         Ok(OpenedCommit { from, parent, committer, content, ratchet, applied, changed })
     }
 
-    /// V-12.4.2-04 and V-12.4.2-08: the list is one that the committer may have, and the path's leaf
-    /// one that may take the place of its own.
+    /// Section 12.4.2 for a member's Commit: its list, applied, and its path in the tree.
     fn open_member_commit(
         &self,
         committer: LeafIndex,
@@ -156,20 +157,15 @@ impl GroupState {
         now: Option<u64>,
     ) -> Result<Applied, Error> {
         let suite = &self.settings.suite;
-        if !off("V-12.4.2-04") {
-            check_list(list, committer, &self.epoch.tree, suite)?;
-        }
-        self.tolerate_omitted(list)?;
+        check_list_received(list, committer, &self.epoch.tree, suite)?;
+        tolerate_omitted(list, self.proposals.iter().map(|held| &held.reference))?;
         ensure_path(list, commit.path.is_some(), &self.settings.context)?;
         let mut applied = self.apply_list(&self.epoch.tree, list, now, Waited::Unverified)?;
         let Some(path) = &commit.path else { return Ok(applied) };
         let old = self.epoch.tree.leaf(committer).ok_or(Violation::UnknownSender)?;
         let requirements = applied.requirements(&self.settings);
         self.settings.ensure_leaf_length(&path.leaf_node)?;
-        if !off("V-12.4.2-08") {
-            ensure_path_leaf_source(&path.leaf_node)?;
-            check_path_leaf(&path.leaf_node, self.position(committer), requirements)?;
-        }
+        check_leaf_of_path(&path.leaf_node, self.position(committer), requirements)?;
         let added = added_nodes(&applied);
         merge_path(suite, &mut applied.tree, committer, path, &added)?;
         if path.leaf_node.credential != old.credential
@@ -178,15 +174,6 @@ impl GroupState {
             applied.items.push(replacing(&path.leaf_node, old, CredentialUse::Commit));
         }
         Ok(applied)
-    }
-
-    /// V-12.4-03: a Commit may leave out what waits.
-    fn tolerate_omitted(&self, list: &[Resolved]) -> Result<(), Violation> {
-        let referred = |held: &CachedProposal| {
-            list.iter().any(|item| item.reference.as_ref() == Some(&held.reference))
-        };
-        let omitted = || self.proposals.iter().any(|held| !referred(held));
-        tolerate("V-12.4-03", omitted, Violation::ReferenceTwice)
     }
 
     /// V-12.2-17: finds the proposals that a Commit refers to. V-12.2-19: whoever sent one is its
@@ -271,14 +258,15 @@ impl GroupState {
             &psks,
         )?;
         let tag = content.auth.confirmation_tag.as_ref().ok_or(Violation::ConfirmationTag)?;
-        advance.verify_tag(suite, tag)?;
+        // V-12.4.2-13.
+        advance.verify_tag(suite, tag, "V-12.4.2-13")?;
         let epoch = advance.into_epoch(suite, tag.clone(), applied.tree.clone(), private_keys)?;
         let next = self.next_epoch(epoch, &opened.changed, applied.reinit.clone());
         Ok((outcome, self.step(opened.ratchet, Change::Epoch(Box::new(next)))))
     }
 
-    /// The private keys of the next epoch, and the commit secret: V-12.4.2-12, the path is decrypted
-    /// under the provisional context and compared with the tree.
+    /// The private keys of the next epoch, and the commit secret: V-12.4.2-12 and V-7.6-03, the path
+    /// is decrypted under the provisional context, not that of the epoch that ends.
     fn read_commit_path(
         &self,
         commit: &Commit,
@@ -293,31 +281,33 @@ impl GroupState {
         let added = added_nodes(applied);
         let parent = self.parent();
         let context = parent.provisional_context(suite, &applied.tree, &applied.extensions)?;
-        let context = context.to_bytes()?;
+        let context = if off("V-7.6-03") { parent.context } else { &context }.to_bytes()?;
         let reader = PathReader {
             sender: committer,
             own_leaf: self.own_leaf,
             known: &private_keys,
             added: &added,
         };
-        let read = read_path(suite, &applied.tree, path, reader, &context)?;
+        let read = match read_path(suite, &applied.tree, path, reader, &context) {
+            Err(Error::Violation(Violation::PathDecryption)) if off("V-12.4.2-12") => {
+                read_path(suite, &applied.tree, path, reader, &self.epoch.context_bytes)
+            }
+            read => read,
+        }?;
         private_keys.extend(read.private_keys);
         Ok((private_keys, read.commit_secret))
     }
 
     /// The private keys whose public keys are still in the tree, and that of one's own Update if
-    /// it was applied (V-7.5-07: the others are dropped).
+    /// it was applied.
     pub(super) fn kept_private_keys(
         &self,
         tree: &RatchetTree,
         updated: &[LeafIndex],
     ) -> Result<BTreeMap<NodeIndex, HpkePrivateKey>, Error> {
-        let unchanged =
-            |node: NodeIndex| tree.encryption_key(node) == self.epoch.tree.encryption_key(node);
-        // V-4.0-05: no key of a blank node, or of one that somebody else set.
-        let keep_all = || off("V-4.0-05") || off("V-7.5-07");
-        let kept =
-            self.epoch.private_keys.iter().filter(|(node, _)| unchanged(**node) || keep_all());
+        let before = &self.epoch.tree;
+        let kept = self.epoch.private_keys.iter();
+        let kept = kept.filter(|(node, _)| is_private_key_kept(before, tree, **node));
         let mut kept: BTreeMap<_, _> = kept.map(|(node, key)| (*node, key.clone())).collect();
         // V-12.1.2-04.
         if updated.contains(&self.own_leaf) && !off("V-12.1.2-04") {
@@ -470,14 +460,15 @@ impl Advance {
         suite.mac(&self.secrets.confirmation_key, &[&self.context.confirmed_transcript_hash])
     }
 
-    /// V-6.1-08, V-6.1-09 and V-12.4.2-13.
-    pub(super) fn verify_tag(&self, suite: &Suite, tag: &Mac) -> Result<(), Error> {
-        if off("V-12.4.2-13") {
-            return Ok(());
-        }
+    /// V-6.1-08, and the row that says the same of the message that brings the tag.
+    pub(super) fn verify_tag(
+        &self,
+        suite: &Suite,
+        tag: &Mac,
+        row: &'static str,
+    ) -> Result<(), Error> {
         let over = &self.context.confirmed_transcript_hash;
-        let verified = suite.verify_mac(&self.secrets.confirmation_key, &[over], tag);
-        ensure_verified(verified, CryptoError::InvalidMac, Violation::ConfirmationTag)
+        ensure_confirmation_tag(suite, &self.secrets.confirmation_key, over, tag, row)
     }
 
     pub(super) fn into_epoch(
@@ -505,10 +496,4 @@ impl Advance {
 /// The leaves that a list adds, as nodes.
 pub(super) fn added_nodes(applied: &Applied) -> BTreeSet<NodeIndex> {
     applied.added.iter().filter_map(|(leaf, _)| leaf.node()).collect()
-}
-
-/// V-8.1-02: an epoch is one more than the last, and never 0 again.
-fn epoch_after(epoch: u64) -> Result<u64, Violation> {
-    let wrapped = off("V-8.1-02").then(|| epoch.wrapping_add(1));
-    epoch.checked_add(1).or(wrapped).ok_or(Violation::EpochOverflow)
 }

@@ -8,7 +8,7 @@ use crate::message::{AuthenticatedContent, Content, GroupId, Proposal, Sender};
 use crate::mutation::off;
 use crate::rules::Violation;
 use crate::rules::leaf::{
-    Requirements, check_key_package, check_leaf, ensure_lifetime, ensure_update_leaf,
+    Requirements, check_added, check_update, ensure_group_context_extensions,
 };
 use crate::rules::proposals::{
     Resolved, check_proposal, ensure_not_external_init, ensure_type_is_readable,
@@ -102,9 +102,8 @@ impl GroupState {
         rng: &mut dyn Rng,
     ) -> Result<(Vec<u8>, HashReference, Step), Error> {
         self.ensure_active()?;
-        // V-7.3-07.
         if let (Proposal::Add(key_package), Some(now)) = (&proposal, judge.now) {
-            ensure_lifetime(&key_package.leaf_node, now)?;
+            self.settings.ensure_lifetime_to_send(&key_package.leaf_node, now)?;
         }
         for item in self.items_of_proposal(&proposal, Sender::Member(self.own_leaf)) {
             item.ask(judge.validator, self.group_id())?;
@@ -205,7 +204,7 @@ impl GroupState {
         }
         self.check_alone(&proposal, content.sender)?;
         if let (Proposal::Add(key_package), Some(now)) = (&*proposal, now) {
-            ensure_lifetime(&key_package.leaf_node, now)?;
+            self.settings.ensure_lifetime_received(&key_package.leaf_node, now)?;
         }
         let items = self.items_of_proposal(&proposal, content.sender);
         let cached = CachedProposal {
@@ -230,27 +229,21 @@ impl GroupState {
         let requirements = Requirements { suite, extensions: &extensions, required: None };
         match (&**proposal, sender) {
             (Proposal::Add(key_package), _) => {
-                // V-12.1.1-01.
-                if !off("V-12.1.1-01") {
-                    check_key_package(key_package, requirements)?;
-                }
+                check_added(key_package, requirements)?;
                 self.settings.ensure_leaf_length(&key_package.leaf_node)?;
                 self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
             }
             (Proposal::Update(leaf), Sender::Member(sender)) => {
-                let old = self.epoch.tree.leaf(sender).ok_or(Violation::ExternalUpdate)?;
+                let old = self.epoch.tree.leaf(sender).ok_or(Violation::UnknownSender)?;
                 self.settings.ensure_leaf_length(leaf)?;
-                ensure_update_leaf(leaf, old)?;
-                check_leaf(leaf, self.position(sender), requirements)?;
+                check_update(leaf, old, self.position(sender), requirements)?;
             }
             (Proposal::ReInit(parameters), _) => self.check_reinit(parameters)?,
             (Proposal::GroupContextExtensions(new), _) => {
-                crate::rules::leaf::ensure_group_context_extensions(new)?;
+                ensure_group_context_extensions(new)?;
                 self.settings.ensure_extensions(new)?;
                 new.required_capabilities(&self.settings.context)?;
-                if !off("V-12.1.8-05") {
-                    new.external_senders(&self.settings.context)?;
-                }
+                self.settings.check_external_senders(new)?;
             }
             _ => {}
         }

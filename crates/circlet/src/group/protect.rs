@@ -3,11 +3,12 @@ use crate::crypto::{Rng, Secret, Suite};
 use crate::error::{Error, Misuse, Refused};
 use crate::identity::{Signer, sign_with_label};
 use crate::message::{
-    AuthenticatedContent, Content, ContentType, FramedContent, FramedContentAuthData, MlsMessage,
+    AuthenticatedContent, Content, FramedContent, FramedContentAuthData, MlsMessage,
     PrivateContent, PrivateMessage, PublicMessage, Sender, SenderData, WireFormat,
 };
 use crate::mutation::off;
-use crate::schedule::{MessageKey, RatchetError, RatchetKind, SkippedStep};
+use crate::rules::framing::{ratchet_kind, wire_format};
+use crate::schedule::{MessageKey, RatchetError, SkippedStep};
 
 use super::commit::Trial;
 use super::step::{Change, RatchetUse};
@@ -114,8 +115,7 @@ impl GroupState {
     }
 
     /// Frames and signs a content of this member (section 6.1); a Commit gets its confirmation
-    /// tag later. V-6.0-01 and V-6.0-02: application data is always encrypted, and so is all else
-    /// unless the application wants it otherwise.
+    /// tag later. V-12.4.1-04: with keys and context of the present epoch.
     pub(crate) fn sign_content(
         &self,
         content: Content,
@@ -123,11 +123,8 @@ impl GroupState {
         signer: &dyn Signer,
     ) -> Result<AuthenticatedContent, Error> {
         self.ensure_signer(signer)?;
-        let wire_format = match (&content, framing.handshake) {
-            (Content::Application(_), _) => WireFormat::PrivateMessage,
-            (_, HandshakeFormat::Private) if !off("V-6.0-02") => WireFormat::PrivateMessage,
-            _ => WireFormat::PublicMessage,
-        };
+        let public = framing.handshake == HandshakeFormat::Public;
+        let wire_format = wire_format(content.content_type(), public);
         let content = FramedContent {
             group_id: self.group_id().clone(),
             epoch: self.epoch(),
@@ -135,7 +132,12 @@ impl GroupState {
             authenticated_data: framing.authenticated_data.clone(),
             content,
         };
-        let tbs = content.to_be_signed(wire_format, &self.epoch.context_bytes)?;
+        // V-12.4.1-04: also a Commit is signed for the epoch that it ends.
+        let context: &[u8] = match content.content {
+            Content::Commit(_) if off("V-12.4.1-04") => &[],
+            _ => &self.epoch.context_bytes,
+        };
+        let tbs = content.to_be_signed(wire_format, context)?;
         let signature = sign_with_label(signer, "FramedContentTBS", &tbs)?;
         let auth = FramedContentAuthData { signature, confirmation_tag: None };
         Ok(AuthenticatedContent { wire_format, content, auth })
@@ -234,16 +236,6 @@ impl PskSource for AnyPsk {
 
     fn resumption(&self, _: &[u8], _: u64) -> Option<Secret> {
         Some(Secret::new(&[]))
-    }
-}
-
-/// V-6.3-02: the content type selects the ratchet (section 9.1): proposals and commits have one of
-/// their own.
-pub(super) fn ratchet_kind(content_type: ContentType) -> RatchetKind {
-    match content_type {
-        _ if off("V-6.3-02") => RatchetKind::Application,
-        ContentType::Application => RatchetKind::Application,
-        ContentType::Proposal | ContentType::Commit => RatchetKind::Handshake,
     }
 }
 

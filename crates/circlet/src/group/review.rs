@@ -2,7 +2,7 @@ use crate::crypto::{Secret, SignaturePublicKey};
 use crate::error::{Error, Unready};
 use crate::identity::{Credential, CredentialCheck, CredentialUse, CredentialValidator};
 use crate::message::GroupId;
-use crate::mutation::off;
+use crate::mutation::{any_off, off};
 use crate::rules::proposals::ensure_psk_count;
 use crate::schedule::{PreSharedKeyId, Psk};
 
@@ -77,8 +77,8 @@ pub struct ReviewItem {
 }
 
 impl ReviewItem {
-    /// V-5.3-03, V-5.3-04 and V-7.3-01: the application judges the credential, as the successor
-    /// of the one that it replaces.
+    /// V-5.3-03: the application judges the credential, V-7.3-01 where it is that of a leaf, and
+    /// V-5.3-04: as the successor of the one that it replaces.
     pub(super) fn ask(
         &self,
         validator: &dyn CredentialValidator,
@@ -92,8 +92,9 @@ impl ReviewItem {
             group_id: Some(group_id.as_bytes()),
             reason: self.reason,
         };
+        let of_leaf = self.reason != CredentialUse::ExternalSender;
         match validator.validate(&check) {
-            Err(_) if off("V-7.3-01") || off("V-5.3-03") => Ok(()),
+            Err(_) if off("V-5.3-03") || of_leaf && off("V-7.3-01") => Ok(()),
             judged => Ok(judged?),
         }
     }
@@ -128,11 +129,12 @@ pub(super) fn find_psks(
     ids.iter().map(find).collect()
 }
 
-/// V-8.4-05 and V-8.4-07: nothing stands in for a key that is missing.
+/// V-8.4-05, V-8.4-07, V-12.4.2-05 and V-12.4.3.1-05: nothing stands in for a key that is missing,
+/// neither in a Commit nor in a Welcome.
 fn unknown_psk(psk: &Psk) -> Option<Secret> {
     let row = match psk {
         Psk::Resumption { .. } => "V-8.4-05",
         Psk::External { .. } => "V-8.4-07",
     };
-    off(row).then(|| Secret::new(&[]))
+    any_off(&[row, "V-12.4.2-05", "V-12.4.3.1-05"]).then(|| Secret::new(&[]))
 }

@@ -1,9 +1,12 @@
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::codec::{DecodeContext, Encode, Limits};
 use crate::crypto::Suite;
-use crate::error::Refused;
+use crate::error::{Error, Refused};
 use crate::mutation::off;
+use crate::rules::leaf::{ensure_lifetime_received, ensure_lifetime_to_send};
+use crate::rules::{Violation, ensure};
 use crate::tree::{Extensions, LeafNode, LeafNodeSource};
 
 /// What a group is computed with: its cipher suite, the limits, the registered types and the
@@ -28,6 +31,13 @@ pub struct Policy {
     /// Default a year of 365 days. A Commit that adds one with a longer lifetime is refused: a
     /// member that allows less than the others is left behind by it.
     pub total_lifetime: u64,
+    /// By how many seconds the clock of whoever made a key package may differ from this client's
+    /// (section 7.2): so much before its lifetime begins and after it ends it is still accepted.
+    /// Default 0, since makers let it begin early, as
+    /// [`key_package_lifetime`](crate::client::ClientBuilder::key_package_lifetime) does; more for
+    /// peers that don't. A Commit's lifetimes are held against the clock only where
+    /// [`check_received_lifetimes`](crate::client::ClientBuilder::check_received_lifetimes) asks.
+    pub clock_skew: u64,
     /// Whether somebody may join by an external Commit (section 12.4.3.2). Default true: the
     /// validator judges who it is, and members decide who gets a GroupInfo.
     pub external_joins: bool,
@@ -47,6 +57,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             total_lifetime: 365 * 24 * 3600,
+            clock_skew: 0,
             external_joins: true,
             external_rejoins: true,
             external_psk_required: false,
@@ -105,6 +116,20 @@ impl Settings {
         if leaf.as_bytes().len() <= limit { Ok(()) } else { Err(Refused::Leaf(limit)) }
     }
 
+    /// V-12.1.8-05: a list of external senders is read strictly wherever it is set, and each has a
+    /// key of the group's suite; the same one may be there twice. Of a group that has a list
+    /// already, a joiner asks no more than that it can be read: a key that is none signs nothing.
+    pub(super) fn check_external_senders(&self, extensions: &Extensions) -> Result<(), Error> {
+        if off("V-12.1.8-05") {
+            return Ok(());
+        }
+        for sender in extensions.external_senders(&self.context)?.into_iter().flatten() {
+            let valid = self.suite.check_signature_key(&sender.signature_key).is_ok();
+            ensure(valid, Violation::InvalidSignatureKey)?;
+        }
+        Ok(())
+    }
+
     /// V-6.3.1-07: nothing is sent that this client itself would refuse to read for its length.
     pub(super) fn sendable(&self, bytes: Vec<u8>) -> Result<Vec<u8>, Refused> {
         let (limit, actual) = (self.limits().message_bytes, bytes.len());
@@ -126,6 +151,30 @@ impl Settings {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The lifetime of a leaf that this client adds.
+    pub(super) fn ensure_lifetime_to_send(
+        &self,
+        leaf: &LeafNode,
+        now: u64,
+    ) -> Result<(), Violation> {
+        ensure_lifetime_to_send(leaf, self.around(now))
+    }
+
+    /// The lifetime of a leaf that somebody else adds.
+    pub(super) fn ensure_lifetime_received(
+        &self,
+        leaf: &LeafNode,
+        now: u64,
+    ) -> Result<(), Violation> {
+        ensure_lifetime_received(leaf, self.around(now))
+    }
+
+    /// V-7.2-10: whoever made a lifetime may have a clock that differs.
+    fn around(&self, now: u64) -> RangeInclusive<u64> {
+        let skew = if off("V-7.2-10") { 0 } else { self.policy.clock_skew };
+        now.saturating_sub(skew)..=now.saturating_add(skew)
     }
 
     /// The limits.

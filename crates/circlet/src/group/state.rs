@@ -9,6 +9,7 @@ use crate::mutation::off;
 use crate::schedule::{EpochSecrets, InitSecret, SecretTree, SkippedKeys};
 use crate::tree::{LeafIndex, NodeIndex, RatchetTree};
 
+use super::key_epochs::KeyEpochs;
 use super::past::{FormerMembers, Owner, PastEpoch};
 use super::pending::ProposalCache;
 use super::step::{Change, NextEpoch, RatchetUse};
@@ -27,6 +28,7 @@ pub struct GroupState {
     /// The oldest first.
     pub(crate) past: VecDeque<PastEpoch>,
     pub(crate) former: FormerMembers,
+    pub(crate) key_epochs: KeyEpochs,
     pub(crate) skipped: SkippedKeys,
     pub(crate) status: Status,
     /// The ReInit of the Commit that closed the group.
@@ -171,7 +173,29 @@ impl GroupState {
         }
     }
 
-    /// A secret for the application that all members of the epoch share (section 8.5).
+    /// V-16.0-03: the epoch in which a member got its present encryption key, by being added, by an
+    /// Update or by a Commit; for one that was there before this client, at most that in which this
+    /// client joined. `None` for a blank leaf.
+    #[must_use]
+    pub fn key_epoch(&self, leaf_index: LeafIndex) -> Option<u64> {
+        self.epoch.tree.leaf(leaf_index)?;
+        Some(if off("V-16.0-03") { self.epoch() } else { self.key_epochs.of(leaf_index) })
+    }
+
+    /// The other members whose encryption key has been the same for at least so many epochs, by
+    /// leaf. As long as they have not deleted it, whoever gets hold of it reads what it protects:
+    /// an application should remove who is offline for too long (section 16.6).
+    pub fn idle_members(&self, epochs: u64) -> impl Iterator<Item = Member> {
+        let is_idle = move |member: &Member| {
+            let since = self.key_epoch(member.leaf_index);
+            since.is_some_and(|since| self.epoch().saturating_sub(since) >= epochs)
+        };
+        self.members().filter(|member| member.leaf_index != self.own_leaf).filter(is_idle)
+    }
+
+    /// A secret for the application that all members of the epoch share (section 8.5), bound to
+    /// the epoch: it should be asked for anew after each Commit. The label should say what the
+    /// secret is for and be used for nothing else; IANA has a registry of them (section 17.8).
     ///
     /// # Errors
     /// [`Misuse::ExportLength`] if `length` is over 65,535 or 255 × Nh bytes, [`Misuse::NotMember`]
@@ -271,6 +295,7 @@ impl GroupState {
             resumption_psk: old.secrets.resumption_psk,
             secret_tree,
         });
+        self.key_epochs.apply(last + 1, &next.tree_changes);
         // The old tree lets go first, so that the new one can take over its index.
         drop(old.tree);
         self.epoch.tree.compact();
@@ -278,7 +303,7 @@ impl GroupState {
             self.former.insert(leaf, last, former);
         }
         let oldest = self.oldest_kept_after(last + 1);
-        self.past.retain(|past| past.epoch >= oldest);
+        self.past.retain_mut(|past| past.epoch >= oldest || past.stays());
         self.skipped.apply(self.skipped.plan_expiry(oldest));
         self.former.remove(&self.former.before(oldest));
         self.proposals.clear();
@@ -288,11 +313,8 @@ impl GroupState {
         }
     }
 
-    /// The oldest epoch whose keys are kept once the group is in `epoch` (V-8.6-01, V-14.0-02).
+    /// The oldest epoch whose keys are kept once the group is in `epoch`.
     pub(crate) fn oldest_kept_after(&self, epoch: u64) -> u64 {
-        if off("V-8.6-01") || off("V-14.0-02") {
-            return 0;
-        }
         let kept = u64::try_from(self.settings.limits().past_epochs).unwrap_or(u64::MAX);
         epoch.saturating_sub(kept)
     }

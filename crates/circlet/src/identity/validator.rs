@@ -12,7 +12,8 @@ pub struct CredentialRejected;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CredentialUse {
-    /// It is one's own, for a new group or key package.
+    /// It is one's own, for a new group or key package. Where a client that is opened renews its
+    /// credential, the old one is the one that is replaced.
     Own,
     /// A member of a group that one joins has it.
     Join,

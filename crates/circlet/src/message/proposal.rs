@@ -85,7 +85,8 @@ impl Proposal {
         }
     }
 
-    /// Reads what follows the type.
+    /// Reads what follows the type. V-12.1-03: of a type that nobody registered it is not even known
+    /// where the body ends.
     ///
     /// # Errors
     /// The body is malformed, or nobody registered the type.
@@ -107,7 +108,9 @@ impl Proposal {
             }
             // V-12.1-04: 0 is reserved, whatever is registered.
             ProposalType(0) if !off("V-12.1-04") => Err(DecodeError::UnsupportedProposal(0)),
-            ProposalType(other) if reader.context().proposal_types.contains_key(&other) => {
+            ProposalType(other)
+                if reader.context().proposal_types.contains_key(&other) || off("V-12.1-03") =>
+            {
                 Ok(Self::Custom { proposal_type, body: reader.opaque()?.to_vec() })
             }
             ProposalType(other) => Err(DecodeError::UnsupportedProposal(other)),

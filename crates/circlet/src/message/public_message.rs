@@ -1,6 +1,7 @@
 use super::{AuthenticatedContent, FramedContent, FramedContentAuthData, Sender, WireFormat};
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 use crate::crypto::Mac;
+use crate::mutation::off;
 
 /// A framed content that is signed and, from a member, authenticated to the group, but not
 /// encrypted (RFC 9420 section 6.2).
@@ -51,12 +52,14 @@ impl Encode for PublicMessage {
     }
 }
 
+/// V-6.2-01: a membership tag is there with a member's message, and only there.
 impl Decode for PublicMessage {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let content = FramedContent::decode(reader)?;
         let auth = FramedContentAuthData::decode_for(content.content.content_type(), reader)?;
         let membership_tag = match content.sender {
             Sender::Member(_) => Some(Mac::decode(reader)?),
+            _ if off("V-6.2-01") => Mac::decode(reader).ok(),
             _ => None,
         };
         Ok(Self { content, auth, membership_tag })

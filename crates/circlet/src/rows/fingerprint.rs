@@ -5,9 +5,9 @@ use crate::error::Error;
 use crate::group::{GroupState, PastEpoch, Status};
 use crate::storage::Batch;
 
-use super::step::{put_epoch, put_secret_tree};
+use super::step::{put_epoch, put_nodes, put_secret_tree};
 use super::values::{write_former, write_proposal, write_secret};
-use super::{Kind, former_key, node_key, past_key, proposal_key, put, skipped_key};
+use super::{Kind, former_key, past_key, proposal_key, put, skipped_key};
 
 /// A part of a group's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +47,7 @@ pub(crate) fn put_part(state: &GroupState, part: Part, batch: &mut Batch) -> Res
         proposals,
         past,
         former,
+        key_epochs,
         skipped,
         status,
         reinit,
@@ -71,10 +72,9 @@ pub(crate) fn put_part(state: &GroupState, part: Part, batch: &mut Batch) -> Res
         Part::Tree => {
             // Rows hold the hashes that are known: now all of them are.
             epoch.tree.tree_hash(&settings.suite)?;
-            for (node, stored) in epoch.tree.all_nodes() {
-                put(batch, node_key(group, node), |writer| stored.encode(writer))?;
-            }
-            Ok(())
+            // With the epochs of the leaves.
+            let _ = key_epochs;
+            put_nodes(state, batch)
         }
         Part::SecretTree => put_secret_tree(group, state.epoch(), &epoch.secret_tree, batch),
         Part::Past => past.iter().try_for_each(|past| put_past(state, past, batch)),

@@ -5,7 +5,8 @@ use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader};
 use crate::crypto::{Digest, HpkePrivateKey, Mac, Secret, SignaturePrivateKey};
 use crate::error::{Damaged, Error};
 use crate::group::{
-    EpochState, FormerMembers, GroupState, PastEpoch, ProposalCache, Settings, StagedCommit, Status,
+    EpochState, FormerMembers, GroupState, KeyEpochs, PastEpoch, ProposalCache, Settings,
+    StagedCommit, Status,
 };
 use crate::identity::SigningKey;
 use crate::message::{GroupContext, GroupId, ReInit};
@@ -61,13 +62,7 @@ pub(crate) fn load_group(
     let context = settings.context.clone();
     let row = storage.read(&Kind::Epoch.row(group))?.ok_or(missing())?;
     let epoch = read(&row.value, &context, read_epoch)?;
-    let nodes = scan(storage, Kind::Node, group)?
-        .into_iter()
-        .map(|(key, row)| {
-            let node = NodeIndex(number_u32(&key, 2)?);
-            Ok((node, read(&row.value, &context, StoredNode::decode)?))
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
+    let (nodes, key_epochs) = load_nodes(storage, group, &context)?;
     let tree = RatchetTree::restore(epoch.width, nodes).map_err(damaged)?;
     ensure_coherent(&head, &epoch.context, &tree, group)?;
     let mut secrets = load_secrets(storage, group, &context)?;
@@ -79,6 +74,7 @@ pub(crate) fn load_group(
         proposals: ProposalCache::default(),
         past,
         former: load_former(storage, group, &context)?,
+        key_epochs,
         skipped: load_skipped(storage, group, &context)?,
         status: head.status,
         reinit: load_reinit(storage, group, &head, &context)?,
@@ -94,6 +90,27 @@ pub(crate) fn load_group(
     };
     let signers = load_signers(storage, group, &state)?;
     Ok(LoadedGroup { head, revision, state, staged, signers })
+}
+
+/// The nodes of the tree, and since when the leaves among them are there.
+fn load_nodes(
+    storage: &dyn Storage,
+    group: &GroupId,
+    context: &DecodeContext,
+) -> Result<(Vec<(NodeIndex, StoredNode)>, KeyEpochs), Error> {
+    let (mut nodes, mut epochs) = (Vec::new(), Vec::new());
+    for (key, row) in scan(storage, Kind::Node, group)? {
+        let node = NodeIndex(number_u32(&key, 2)?);
+        let stored = read(&row.value, context, |reader| {
+            let stored = StoredNode::decode(reader)?;
+            if let Some(leaf) = node.leaf() {
+                epochs.push((leaf, reader.u64()?));
+            }
+            Ok(stored)
+        })?;
+        nodes.push((node, stored));
+    }
+    Ok((nodes, KeyEpochs::restore(&epochs)))
 }
 
 fn load_signers(

@@ -8,7 +8,7 @@
 //! | `psk`, id | an external pre-shared key |
 //! | `head`, group | status, epoch, counters: written in every batch of the group, whose revision guards it |
 //! | `epoch`, group | context, secrets and private keys of the present epoch |
-//! | `node`, group, node | one node of the ratchet tree |
+//! | `node`, group, node | one node of the ratchet tree; of a leaf also the epoch that it is of |
 //! | `secret`, group, epoch, node | one secret of a secret tree |
 //! | `ratchet`, group, epoch, kind, leaf | one ratchet |
 //! | `skipped`, group, epoch, kind, leaf, generation | one skipped message key |
@@ -235,7 +235,8 @@ pub(crate) fn read<T>(
     Ok(read)
 }
 
-fn unbounded() -> Limits {
+/// For what was accepted before, or made by this client.
+pub(crate) fn unbounded() -> Limits {
     Limits {
         message_bytes: usize::MAX,
         group_id_bytes: usize::MAX,

@@ -10,15 +10,14 @@ use super::{
     Kind, former_key, node_key, past_key, proposal_key, put, ratchet_key, secret_key, skipped_key,
 };
 use crate::storage::{Batch, Prefix};
+use crate::tree::{NodeIndex, StoredNode};
 
 /// The rows of a group that was not stored before.
 pub(crate) fn put_new_group(state: &GroupState, batch: &mut Batch) -> Result<(), Error> {
     let group = state.group_id();
     delete_group(group, batch);
     put_epoch(&state.epoch, batch)?;
-    for (node, stored) in state.epoch.tree.all_nodes() {
-        put(batch, node_key(group, node), |writer| stored.encode(writer))?;
-    }
+    put_nodes(state, batch)?;
     put_secret_tree(group, state.epoch(), &state.epoch.secret_tree, batch)
 }
 
@@ -101,7 +100,7 @@ pub(crate) fn put_next_epoch(
     }
     for (node, change) in &next.tree_changes {
         match change {
-            Some(stored) => put(batch, node_key(group, *node), |writer| stored.encode(writer))?,
+            Some(stored) => put_node(group, *node, stored, next.epoch.context.epoch, batch)?,
             None => batch.deletes.push(node_key(group, *node)),
         }
     }
@@ -116,6 +115,31 @@ pub(crate) fn put_next_epoch(
     delete_all(handshakes, batch);
     delete_forgotten(state, next.epoch.context.epoch, batch);
     put_secret_tree(group, next.epoch.context.epoch, &next.epoch.secret_tree, batch)
+}
+
+/// The whole tree.
+pub(super) fn put_nodes(state: &GroupState, batch: &mut Batch) -> Result<(), Error> {
+    for (node, stored) in state.epoch.tree.all_nodes() {
+        let since = node.leaf().map_or(0, |leaf| state.key_epochs.of(leaf));
+        put_node(state.group_id(), node, &stored, since, batch)?;
+    }
+    Ok(())
+}
+
+/// A node; of a leaf also the epoch in which it came to be what it is.
+fn put_node(
+    group: &GroupId,
+    node: NodeIndex,
+    stored: &StoredNode,
+    since: u64,
+    batch: &mut Batch,
+) -> Result<(), Error> {
+    put(batch, node_key(group, node), |writer| {
+        stored.encode(writer);
+        if node.leaf().is_some() {
+            writer.u64(since);
+        }
+    })
 }
 
 /// Deletes what is kept of epochs that are now too old.

@@ -1,15 +1,17 @@
 //! Leaves and KeyPackages (RFC 9420 sections 7.3 and 10.1).
 
+use std::ops::RangeInclusive;
+
 use super::tree::{check_encryption_keys, check_signature_keys};
-use super::{Violation, ensure, ensure_row};
+use super::{Violation, ensure, ensure_row, ensure_rows, tolerate};
 use crate::codec::{Decode, DecodeContext};
 use crate::crypto::{HpkePublicKey, SignaturePublicKey, Suite};
 use crate::identity::CredentialType;
 use crate::message::KeyPackage;
-use crate::mutation::off;
+use crate::mutation::{any_off, off};
 use crate::tree::{
     Capabilities, CapabilitySet, Extension, ExtensionType, Extensions, LeafIndex, LeafNode,
-    LeafNodeSource, LeafPosition, MLS10, ProposalType, RatchetTree, RequiredCapabilities,
+    LeafNodeSource, LeafPosition, Lifetime, MLS10, ProposalType, RatchetTree, RequiredCapabilities,
     is_grease,
 };
 
@@ -19,24 +21,6 @@ pub(crate) struct Requirements<'a> {
     pub(crate) suite: &'a Suite,
     pub(crate) extensions: &'a Extensions,
     pub(crate) required: Option<&'a RequiredCapabilities>,
-}
-
-/// A rule that more than one row of the conformance table states.
-pub(crate) fn ensure_rows<const N: usize>(
-    rows: [&'static str; N],
-    holds: bool,
-    violation: Violation,
-) -> Result<(), Violation> {
-    ensure(holds || rows.into_iter().any(off), violation)
-}
-
-/// A row that demands tolerance: nothing is refused, but where the row is switched off.
-pub(crate) fn tolerate(
-    row: &'static str,
-    unusual: impl FnOnce() -> bool,
-    violation: Violation,
-) -> Result<(), Violation> {
-    if off(row) && unusual() { Err(violation) } else { Ok(()) }
 }
 
 /// Everything about a leaf that can be said without the other leaves (section 7.3); its source
@@ -55,9 +39,11 @@ pub(crate) fn check_leaf(
     ensure_credential_is_in_capabilities(leaf)?;
     ensure_extensions_are_in_capabilities(leaf, &capabilities)?;
     ensure_extension_places(&leaf.extensions, LEAF)?;
+    ensure_leaf_extensions_are_whole(&leaf.extensions)?;
     ensure_capabilities_suffice(&capabilities, requirements)?;
     tolerate_listed_defaults(&leaf.capabilities)?;
-    tolerate_unknown_capabilities(&leaf.capabilities)
+    tolerate_unknown_capabilities(&leaf.capabilities)?;
+    tolerate_unknown_extensions("V-13.0-04", &leaf.extensions)
 }
 
 /// Of [`check_leaf`] what depends on the rest of the list that brings the leaf: for one that was
@@ -86,12 +72,14 @@ pub(crate) fn check_path_leaf(
     if off("V-7.5-01") { Ok(()) } else { check_leaf(leaf, position, requirements) }
 }
 
-/// V-5.1.1-01, V-5.1.1-02 and V-10.0-03: public keys are encoded as the suite's algorithms demand.
+/// V-5.1.1-01 and V-5.1.1-02: public keys are encoded as the suite's algorithms demand; V-10.0-03:
+/// those in a KeyPackage's leaf.
 fn ensure_keys_are_of_the_suite(leaf: &LeafNode, suite: &Suite) -> Result<(), Violation> {
+    let spared = matches!(leaf.source, LeafNodeSource::KeyPackage(_)) && off("V-10.0-03");
     let valid = suite.check_public_key(&leaf.encryption_key).is_ok();
-    ensure_rows(["V-10.0-03"], valid, Violation::InvalidHpkeKey)?;
+    ensure(valid || spared, Violation::InvalidHpkeKey)?;
     let valid = suite.check_signature_key(&leaf.signature_key).is_ok();
-    ensure_rows(["V-10.0-03"], valid, Violation::InvalidSignatureKey)
+    ensure(valid || spared, Violation::InvalidSignatureKey)
 }
 
 /// V-16.0-04: a member does not sign with the key that others encrypt to. What two members have
@@ -101,19 +89,28 @@ fn ensure_kinds_of_keys_differ(leaf: &LeafNode) -> Result<(), Violation> {
     ensure(differ, Violation::KeyOfBothKinds)
 }
 
-/// V-7.3-02, V-7.2-11, V-7.2-12 and V-7.3-16: the signature is valid, for the group and place
-/// where the source binds them and for none where it does not.
+/// V-7.3-02: the signature is valid. V-7.2-12 says the same to whoever changes a leaf.
 fn ensure_leaf_signature(
     leaf: &LeafNode,
     suite: &Suite,
     position: LeafPosition<'_>,
 ) -> Result<(), Violation> {
-    let valid = leaf.verify_signature(suite, position).is_ok();
-    let rows = match leaf.source {
-        LeafNodeSource::KeyPackage(_) => ["V-7.2-12", "V-7.3-16"],
-        LeafNodeSource::Update | LeafNodeSource::Commit(_) => ["V-7.2-12", "V-7.2-11"],
-    };
-    ensure_rows(rows, valid, Violation::LeafSignature)
+    let valid = leaf.verify_signature(suite, position).is_ok()
+        || is_signed_for_another_place(leaf, suite, position);
+    ensure_rows(["V-7.2-12"], valid, Violation::LeafSignature)
+}
+
+/// V-7.2-11: in an Update or a path, the leaf is signed for its group and place; V-7.3-16: in a
+/// KeyPackage for none, and so it stays in the tree.
+fn is_signed_for_another_place(leaf: &LeafNode, suite: &Suite, position: LeafPosition<'_>) -> bool {
+    match leaf.source {
+        LeafNodeSource::KeyPackage(_) => {
+            off("V-7.3-16") && leaf.verify_signature_at(suite, Some(position)).is_ok()
+        }
+        LeafNodeSource::Update | LeafNodeSource::Commit(_) => {
+            off("V-7.2-11") && leaf.verify_signature_at(suite, None).is_ok()
+        }
+    }
 }
 
 /// V-7.2-06: the member supports the group's version and cipher suite.
@@ -132,18 +129,21 @@ fn ensure_credential_is_in_capabilities(leaf: &LeafNode) -> Result<(), Violation
     ensure_row("V-5.3-08", !is_grease(kind.0), Violation::CredentialNotInCapabilities)
 }
 
-/// V-7.3-09, V-7.2-04 and V-10.0-07: every extension of the leaf is one that the member supports.
+/// V-7.3-09: every extension of the leaf is one that the member supports. V-7.2-04 says the same to
+/// whoever makes a leaf; V-10.0-07: of the leaf of a KeyPackage.
 fn ensure_extensions_are_in_capabilities(
     leaf: &LeafNode,
     capabilities: &CapabilitySet,
 ) -> Result<(), Violation> {
     let supported = |extension: &Extension| capabilities.has_extension(extension.extension_type);
     let listed = leaf.extensions.iter().all(supported);
+    let spared = matches!(leaf.source, LeafNodeSource::KeyPackage(_)) && off("V-10.0-07");
     let violation = Violation::LeafExtensionNotInCapabilities;
-    ensure_rows(["V-7.2-04", "V-10.0-07"], listed, violation)
+    ensure_rows(["V-7.2-04"], listed || spared, violation)
 }
 
-/// V-7.3-03 and V-11.1-01: the member supports what the group requires.
+/// V-7.3-03: the member supports what the group requires; V-11.1-01: of credential types those that
+/// it lists, all of them.
 fn ensure_required_capabilities(
     capabilities: &CapabilitySet,
     required: Option<&RequiredCapabilities>,
@@ -155,12 +155,13 @@ fn ensure_required_capabilities(
     let proposal = |kind: &ProposalType| {
         is_supported(kind.0, kind.is_default(), || capabilities.lists_proposal(*kind))
     };
-    let credential =
-        |kind: &CredentialType| is_supported(kind.0, false, || capabilities.has_credential(*kind));
+    let credential = |kind: &CredentialType| {
+        off("V-11.1-01") || is_supported(kind.0, false, || capabilities.has_credential(*kind))
+    };
     let met = required.extension_types.iter().all(extension)
         && required.proposal_types.iter().all(proposal)
         && required.credential_types.iter().all(credential);
-    ensure_rows(["V-11.1-01"], met, Violation::RequiredCapabilities)
+    ensure(met, Violation::RequiredCapabilities)
 }
 
 /// V-7.3-04: whether a required type is supported: a default one always, another one where it is
@@ -191,8 +192,8 @@ fn tolerate_listed_defaults(capabilities: &Capabilities) -> Result<(), Violation
     tolerate("V-7.2-02", listed, Violation::RequiredCapabilities)
 }
 
-/// V-7.2-07, V-13.0-04 and V-13.5-04: values that are not known are like any other that is not
-/// needed, those that mean nothing among them.
+/// V-7.2-07 and V-13.5-04: values that are not known are like any other that is not needed, those
+/// that mean nothing among them.
 fn tolerate_unknown_capabilities(capabilities: &Capabilities) -> Result<(), Violation> {
     let unknown = || {
         capabilities.versions.iter().any(|version| *version != MLS10)
@@ -201,9 +202,7 @@ fn tolerate_unknown_capabilities(capabilities: &Capabilities) -> Result<(), Viol
             || capabilities.proposals.iter().any(|kind| !kind.is_default())
             || capabilities.credentials.iter().any(|kind| !(1..=2).contains(&kind.0))
     };
-    for row in ["V-7.2-07", "V-13.0-04"] {
-        tolerate(row, unknown, Violation::RequiredCapabilities)?;
-    }
+    tolerate("V-7.2-07", unknown, Violation::RequiredCapabilities)?;
     let grease = || capabilities.cipher_suites.iter().any(|suite| is_grease(suite.0));
     tolerate("V-13.5-04", grease, Violation::RequiredCapabilities)
 }
@@ -226,6 +225,7 @@ pub(crate) fn check_key_package(
     ensure_key_package_source(leaf)?;
     ensure_lifetime_order(leaf)?;
     ensure_extension_places(&key_package.extensions, KEY_PACKAGE)?;
+    ensure_extensions_are_whole(&key_package.extensions)?;
     tolerate_unknown_extensions("V-10.0-08", &key_package.extensions)?;
     if off("V-10.1-02") {
         return Ok(());
@@ -233,6 +233,31 @@ pub(crate) fn check_key_package(
     // A KeyPackage's leaf is signed for no place, so that any will do.
     let nowhere = LeafPosition { group_id: &[], leaf_index: LeafIndex(0) };
     check_leaf(leaf, nowhere, requirements)
+}
+
+/// V-11.0-05: whoever creates a group is held against its demands; V-11.0-06: its leaf, too, comes
+/// from a KeyPackage.
+pub(crate) fn check_creator(
+    key_package: &KeyPackage,
+    requirements: Requirements<'_>,
+) -> Result<(), Violation> {
+    let extensions = &Extensions::new();
+    let requirements = match off("V-11.0-05") {
+        true => Requirements { extensions, required: None, ..requirements },
+        false => requirements,
+    };
+    match check_key_package(key_package, requirements) {
+        Err(Violation::KeyPackageLeafSource) if off("V-11.0-06") => Ok(()),
+        checked => checked,
+    }
+}
+
+/// V-12.1.1-01: the KeyPackage of an Add is valid.
+pub(crate) fn check_added(
+    key_package: &KeyPackage,
+    requirements: Requirements<'_>,
+) -> Result<(), Violation> {
+    if off("V-12.1.1-01") { Ok(()) } else { check_key_package(key_package, requirements) }
 }
 
 /// V-10.0-02 and V-5.1.1-01: the init key is one of the suite's KEM.
@@ -244,16 +269,17 @@ fn ensure_init_key_is_of_the_suite(
     ensure_rows(["V-10.0-02"], valid, Violation::InvalidHpkeKey)
 }
 
-/// V-10.1-03 and V-10.0-04: the KeyPackage is signed with its leaf's key.
+/// V-10.1-03, and V-10.0-04 where section 10 speaks of it: the KeyPackage is signed with its leaf's
+/// key.
 fn ensure_key_package_signature(key_package: &KeyPackage, suite: &Suite) -> Result<(), Violation> {
     let valid = key_package.verify_signature(suite).is_ok();
     ensure_rows(["V-10.0-04"], valid, Violation::KeyPackageSignature)
 }
 
-/// V-7.3-10, V-10.0-06 and V-11.0-06: the leaf of a KeyPackage says that it is.
+/// V-7.3-10, and V-10.0-06 where section 10 speaks of it: the leaf of a KeyPackage says that it is.
 fn ensure_key_package_source(leaf: &LeafNode) -> Result<(), Violation> {
     let of_key_package = matches!(leaf.source, LeafNodeSource::KeyPackage(_));
-    ensure_rows(["V-10.0-06", "V-11.0-06"], of_key_package, Violation::KeyPackageLeafSource)
+    ensure_rows(["V-10.0-06"], of_key_package, Violation::KeyPackageLeafSource)
 }
 
 /// V-7.2-09: a lifetime does not end before it begins. How long it may be, the policy says.
@@ -263,18 +289,51 @@ fn ensure_lifetime_order(leaf: &LeafNode) -> Result<(), Violation> {
     ensure(!inverted, Violation::LifetimeInverted)
 }
 
-/// V-7.3-07 and V-7.3-08: the KeyPackage may be used at `now`, in seconds since the Unix epoch.
-pub(crate) fn ensure_lifetime(leaf: &LeafNode, now: u64) -> Result<(), Violation> {
-    let over = matches!(leaf.source, LeafNodeSource::KeyPackage(lifetime)
-        if !lifetime.contains(now));
-    ensure_rows(["V-7.3-07"], !over, Violation::Lifetime)
+/// V-7.3-07: whoever sends a KeyPackage to a group, its lifetime includes some time that it may be
+/// now, in seconds since the Unix epoch.
+pub(crate) fn ensure_lifetime_to_send(
+    leaf: &LeafNode,
+    now: RangeInclusive<u64>,
+) -> Result<(), Violation> {
+    ensure_row("V-7.3-07", is_alive(leaf, &now), Violation::Lifetime)
+}
+
+/// V-7.3-08: the same of a KeyPackage that is received.
+pub(crate) fn ensure_lifetime_received(
+    leaf: &LeafNode,
+    now: RangeInclusive<u64>,
+) -> Result<(), Violation> {
+    ensure(is_alive(leaf, &now), Violation::Lifetime)
+}
+
+fn is_alive(leaf: &LeafNode, now: &RangeInclusive<u64>) -> bool {
+    match leaf.source {
+        LeafNodeSource::KeyPackage(Lifetime { not_before, not_after }) => {
+            not_before <= *now.end() && not_after >= *now.start()
+        }
+        _ => true,
+    }
+}
+
+/// V-12.1.2-01: the leaf of an Update is valid for one, and brings a new encryption key.
+pub(crate) fn check_update(
+    new: &LeafNode,
+    old: &LeafNode,
+    position: LeafPosition<'_>,
+    requirements: Requirements<'_>,
+) -> Result<(), Violation> {
+    if off("V-12.1.2-01") {
+        return Ok(());
+    }
+    ensure_update_leaf(new, old)?;
+    check_leaf(new, position, requirements)
 }
 
 /// V-7.3-11: an Update's leaf says that it is one, and brings a new encryption key.
-pub(crate) fn ensure_update_leaf(new: &LeafNode, old: &LeafNode) -> Result<(), Violation> {
+fn ensure_update_leaf(new: &LeafNode, old: &LeafNode) -> Result<(), Violation> {
     ensure(new.source == LeafNodeSource::Update, Violation::UpdateLeafSource)?;
     let renewed = new.encryption_key != old.encryption_key;
-    ensure_rows(["V-7.3-11"], renewed, Violation::UpdateKeepsEncryptionKey)
+    ensure_row("V-7.3-11", renewed, Violation::UpdateKeepsEncryptionKey)
 }
 
 /// V-7.3-12: a path's leaf says that it is one.
@@ -327,6 +386,12 @@ pub(crate) fn check_newcomer(
     ensure(by_all && supports_all, Violation::CredentialNotSupported)
 }
 
+/// V-12.4.3.2-10: of whoever joins by itself the credential is one that all members support, and the
+/// keys are no member's.
+pub(crate) fn ensure_fits_the_members(tree: &RatchetTree, own: &LeafNode) -> Result<(), Violation> {
+    check_membership(tree, [own]).or_else(|found| ensure_row("V-12.4.3.2-10", false, found))
+}
+
 /// V-16.0-04: no key of the leaf is a key of the other kind elsewhere in the tree.
 fn ensure_no_key_signs_and_decrypts(tree: &RatchetTree, leaf: &LeafNode) -> Result<(), Violation> {
     let signs = HpkePublicKey::new(leaf.signature_key.as_bytes());
@@ -364,8 +429,8 @@ pub(crate) fn tolerate_the_tree_before(
     tolerate("V-7.3-14", held, Violation::DuplicateSignatureKey)
 }
 
-/// V-7.3-05 and V-13.0-02: the leaf's credential type is supported by every member, and the leaf
-/// supports every member's.
+/// V-7.3-05: the leaf's credential type is supported by every member, which is V-13.0-02, and the
+/// leaf supports every member's.
 fn ensure_credentials_are_supported(
     tree: &RatchetTree,
     leaf: &LeafNode,
@@ -373,11 +438,13 @@ fn ensure_credentials_are_supported(
 ) -> Result<(), Violation> {
     let by_all = tree.credential_support(leaf.credential.credential_type()) == tree.member_count();
     let supports_all = in_use.iter().all(|kind| leaf.capabilities.has_credential(*kind));
-    ensure_rows(["V-13.0-02"], by_all && supports_all, Violation::CredentialNotSupported)
+    let by_all = by_all || off("V-13.0-02");
+    ensure(by_all && supports_all, Violation::CredentialNotSupported)
 }
 
-/// V-12.1.7-01, V-12.1.7-03, V-11.1-01 and V-11.1-02: every member supports the group's extensions
-/// and what they require. Looks at counts only.
+/// V-12.1.7-03 and V-12.1.7-01: every member supports the group's extensions, and what they require,
+/// as V-11.1-02 says where it speaks of requirements; V-11.1-01: of credential types those that it
+/// lists, all of them. Looks at counts only.
 pub(crate) fn ensure_members_meet(
     tree: &RatchetTree,
     extensions: &Extensions,
@@ -396,65 +463,114 @@ pub(crate) fn ensure_members_meet(
         is_supported(kind.0, kind.is_default(), || tree.proposal_support(*kind) == members)
     };
     let credential = |kind: &CredentialType| {
-        is_supported(kind.0, false, || tree.credential_support(*kind) == members)
+        off("V-11.1-01")
+            || is_supported(kind.0, false, || tree.credential_support(*kind) == members)
     };
     let met = required.extension_types.iter().all(extension)
         && required.proposal_types.iter().all(proposal)
         && required.credential_types.iter().all(credential);
-    ensure_rows(["V-11.1-01", "V-11.1-02"], met, Violation::GroupContextRequirements)
+    ensure_rows(["V-11.1-02"], met, Violation::GroupContextRequirements)
 }
 
-/// V-12.4.3-02, V-13.0-08 and V-12.4.3.1-25: the joiner supports every extension of the group, or
-/// the GroupInfo is of no use to it.
+/// V-12.4.3-02, and V-13.0-08 where section 13 speaks of it: the joiner supports every extension of
+/// the group, or the GroupInfo is of no use to it.
 pub(crate) fn ensure_joiner_supports(
     own: &LeafNode,
     extensions: &Extensions,
 ) -> Result<(), Violation> {
     let capabilities = CapabilitySet::new(&own.capabilities);
     let supported = |extension: &Extension| capabilities.has_extension(extension.extension_type);
-    let all = extensions.iter().all(supported);
-    let violation = Violation::GroupContextExtensionUnknown;
-    ensure_rows(["V-13.0-08", "V-12.4.3.1-25"], all, violation)
+    let all = extensions.iter().all(supported) || off("V-12.4.3.1-25");
+    ensure_rows(["V-13.0-08"], all, Violation::GroupContextExtensionUnknown)
 }
 
-/// V-12.1.7-05 and V-12.4.3.3-06: nothing in a GroupContext that belongs elsewhere, nor, for
-/// V-13.5-03, what means nothing: it is among nobody's capabilities but to be ignored.
+/// V-12.4.3.1-14: every leaf of a tree that is received is valid. V-12.4.3.1-25: so is the `own` one,
+/// whose client supports all that the group has and requires.
+pub(crate) fn check_leaf_of_tree(
+    leaf: &LeafNode,
+    own: Option<&LeafNode>,
+    position: LeafPosition<'_>,
+    requirements: Requirements<'_>,
+) -> Result<(), Violation> {
+    if off("V-12.4.3.1-14") {
+        return Ok(());
+    }
+    // Where a rule of the joiner's is switched off, the same one of all members is not to stand in
+    // for it.
+    let supports_all =
+        own != Some(leaf) || !any_off(&["V-12.4.3-02", "V-13.0-08", "V-12.4.3.1-25"]);
+    let extensions = &Extensions::new();
+    let requirements = match supports_all {
+        true => requirements,
+        false if off("V-12.4.3.1-25") => {
+            Requirements { extensions, required: None, ..requirements }
+        }
+        false => Requirements { extensions, ..requirements },
+    };
+    check_leaf(leaf, position, requirements)
+}
+
+/// V-12.1.7-05: nothing in a GroupContext that belongs elsewhere, such as, for V-12.4.3.3-06, a
+/// ratchet tree; nor, for V-13.5-03, what means nothing: it is among nobody's capabilities but to be
+/// ignored.
 pub(crate) fn ensure_group_context_extensions(extensions: &Extensions) -> Result<(), Violation> {
-    let misplaced = Violation::GroupContextExtensionType;
-    ensure_extension_places(extensions, GROUP_CONTEXT)
-        .or_else(|_| ensure_rows(["V-12.4.3.3-06"], false, misplaced))?;
+    let misplaced = |kind: ExtensionType| match kind {
+        ExtensionType::RATCHET_TREE => off("V-12.4.3.3-06"),
+        _ => false,
+    };
+    let placed = extensions.iter().all(|extension| {
+        let kind = extension.extension_type;
+        is_placed(kind, GROUP_CONTEXT) || misplaced(kind)
+    });
+    ensure(placed, Violation::GroupContextExtensionType)?;
     let mut types = extensions.iter().map(|extension| extension.extension_type.0);
-    let violation = Violation::GroupContextExtensionSupport;
-    ensure_row("V-13.5-03", !types.any(is_grease), violation)
+    let meaningful = off("V-12.1.7-05") || !types.any(is_grease);
+    ensure_row("V-13.5-03", meaningful, Violation::GroupContextExtensionSupport)
 }
 
 /// V-13.0-09 and V-13.0-05: nothing in a GroupInfo that belongs elsewhere; of other types nothing
 /// is known, nor need it be.
 pub(crate) fn ensure_group_info_extensions(extensions: &Extensions) -> Result<(), Violation> {
     ensure_extension_places(extensions, GROUP_INFO)?;
+    ensure_extensions_are_whole(extensions)?;
     tolerate_unknown_extensions("V-13.0-05", extensions)
 }
 
 /// The default extension types that may stand in each place (section 17.3).
 const LEAF: &[ExtensionType] = &[ExtensionType::APPLICATION_ID];
 const KEY_PACKAGE: &[ExtensionType] = &[];
-const GROUP_INFO: &[ExtensionType] = &[ExtensionType::RATCHET_TREE, ExtensionType::EXTERNAL_PUB];
+/// Those of a GroupContext are repeated in its GroupInfo by some implementations; what counts is the
+/// GroupContext.
+const GROUP_INFO: &[ExtensionType] = &[
+    ExtensionType::RATCHET_TREE,
+    ExtensionType::EXTERNAL_PUB,
+    ExtensionType::REQUIRED_CAPABILITIES,
+    ExtensionType::EXTERNAL_SENDERS,
+];
 const GROUP_CONTEXT: &[ExtensionType] =
     &[ExtensionType::REQUIRED_CAPABILITIES, ExtensionType::EXTERNAL_SENDERS];
 
-/// V-13.0-09 and V-2.0-03: a default extension type stands only where the registry allows it, and
-/// holds what it should; of other types nothing is known.
+/// V-13.0-09: a default extension type stands only where the registry allows it.
 fn ensure_extension_places(
     extensions: &Extensions,
     allowed: &[ExtensionType],
 ) -> Result<(), Violation> {
-    let placed = |extension: &Extension| {
-        let kind = extension.extension_type;
-        !kind.is_default() || allowed.contains(&kind)
-    };
-    ensure(extensions.iter().all(placed), Violation::ExtensionMisplaced)?;
-    // V-7.3-15 says the same of leaves.
-    ensure_rows(["V-7.3-15"], extensions.iter().all(is_whole), Violation::MalformedExtension)
+    let placed = extensions.iter().all(|extension| is_placed(extension.extension_type, allowed));
+    ensure(placed, Violation::ExtensionMisplaced)
+}
+
+fn is_placed(kind: ExtensionType, allowed: &[ExtensionType]) -> bool {
+    !kind.is_default() || allowed.contains(&kind)
+}
+
+/// V-2.0-03: a default extension holds what it should; of other types nothing is known.
+fn ensure_extensions_are_whole(extensions: &Extensions) -> Result<(), Violation> {
+    ensure(extensions.iter().all(is_whole), Violation::MalformedExtension)
+}
+
+/// V-7.3-15: so do those of a leaf. That none is there twice is seen where they are read.
+fn ensure_leaf_extensions_are_whole(extensions: &Extensions) -> Result<(), Violation> {
+    if off("V-7.3-15") { Ok(()) } else { ensure_extensions_are_whole(extensions) }
 }
 
 /// Extensions of types that are not known are ignored.

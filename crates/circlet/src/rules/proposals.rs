@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::leaf::ensure_rows;
-use super::{Violation, ensure, ensure_row};
+use super::{Violation, ensure, ensure_row, ensure_rows};
 use crate::codec::DecodeContext;
 use crate::crypto::{HashReference, Suite};
 use crate::message::{Proposal, ProposalOrRef, ReInit, Sender};
@@ -48,6 +47,26 @@ pub(crate) fn check_list(
     ensure_no_external_init(list)
 }
 
+/// V-12.4.1-01: the same by whoever makes the Commit, before it does.
+pub(crate) fn check_list_to_send(
+    list: &[Resolved],
+    committer: LeafIndex,
+    tree: &RatchetTree,
+    suite: &Suite,
+) -> Result<(), Violation> {
+    if off("V-12.4.1-01") { Ok(()) } else { check_list(list, committer, tree, suite) }
+}
+
+/// V-12.4.2-04: the same by whoever receives the Commit.
+pub(crate) fn check_list_received(
+    list: &[Resolved],
+    committer: LeafIndex,
+    tree: &RatchetTree,
+    suite: &Suite,
+) -> Result<(), Violation> {
+    if off("V-12.4.2-04") { Ok(()) } else { check_list(list, committer, tree, suite) }
+}
+
 /// The list of an external Commit (section 12.2): everything that can be said before it is applied.
 pub(crate) fn check_external_list(
     list: &[Resolved],
@@ -63,7 +82,8 @@ pub(crate) fn check_external_list(
     ensure_psks_differ(list)
 }
 
-/// V-12.2-23 and V-12.4.3.2-03: an external Commit has its proposals by value.
+/// V-12.2-23, and V-12.4.3.2-03 where section 12.4.3.2 says the same: an external Commit has its
+/// proposals by value.
 pub(crate) fn ensure_by_value(proposals: &[ProposalOrRef]) -> Result<(), Violation> {
     let by_value = |item: &ProposalOrRef| matches!(item, ProposalOrRef::Proposal(_));
     let all = proposals.iter().all(by_value);
@@ -107,7 +127,7 @@ pub(crate) fn ensure_external_type(
         Proposal::Custom { proposal_type, .. } => {
             context.proposal_types.get(&proposal_type.0).is_some_and(|rules| rules.external)
         }
-        Proposal::Update(_) => off("V-12.1.2-02"),
+        Proposal::Update(_) => return ensure(false, Violation::ExternalUpdate),
         Proposal::ExternalInit(_) => false,
     };
     ensure(allowed, Violation::ExternalProposalType)
@@ -154,13 +174,17 @@ fn ensure_removed_is_member(removed: LeafIndex, tree: &RatchetTree) -> Result<()
     ensure(tree.leaf(removed).is_some(), Violation::RemoveOfBlank)
 }
 
-/// V-12.1.4-01, V-11.2-03 and V-11.3-03: re-initialization and branching have their own places.
+/// V-12.1.4-01: re-initialization (V-11.2-03) and branching (V-11.3-03) have their own places.
 pub(crate) fn ensure_psk_usage(id: &PreSharedKeyId) -> Result<(), Violation> {
     let usual = match &id.psk {
         Psk::External { .. } => true,
-        Psk::Resumption { usage, .. } => *usage == ResumptionPskUsage::Application,
+        Psk::Resumption { usage, .. } => match usage {
+            ResumptionPskUsage::Application => true,
+            ResumptionPskUsage::Reinit => off("V-11.2-03"),
+            ResumptionPskUsage::Branch => off("V-11.3-03"),
+        },
     };
-    ensure_rows(["V-11.2-03", "V-11.3-03"], usual, Violation::PskUsage)
+    ensure(usual, Violation::PskUsage)
 }
 
 /// V-12.1.4-02: the nonce has the length of the KDF's output.
@@ -173,8 +197,9 @@ pub(crate) fn ensure_psk_count(ids: &[PreSharedKeyId]) -> Result<(), Violation> 
     ensure(u16::try_from(ids.len()).is_ok(), Violation::PskCount)
 }
 
-/// V-12.2-15 and V-13.0-01: a proposal that is not of the RFC itself is supported by every member
-/// that processes the Commit. Those whom it removes don't, nor those whom it adds.
+/// V-12.2-15, and V-13.0-01 where section 13 says the same: a proposal that is not of the RFC itself
+/// is supported by every member that processes the Commit. Those whom it removes don't, nor those
+/// whom it adds.
 pub(crate) fn ensure_types_are_supported(
     list: &[Resolved],
     tree: &RatchetTree,
@@ -288,15 +313,18 @@ pub(crate) fn path_required(list: &[Resolved], context: &DecodeContext) -> bool 
         }
         _ => false,
     };
+    if off("V-12.4-04") {
+        return false;
+    }
     list.is_empty() || !list.iter().all(|item| does_without(item) && !off("V-12.4-05"))
 }
 
-/// V-12.4.2-06 and V-12.4-04: the path is there where it is needed.
+/// V-12.4.2-06: the path is there where it is needed.
 pub(crate) fn ensure_path(
     list: &[Resolved],
     has_path: bool,
     context: &DecodeContext,
 ) -> Result<(), Violation> {
     let there = has_path || !path_required(list, context);
-    ensure(there || off("V-12.4.2-06"), Violation::PathMissing)
+    ensure_row("V-12.4.2-06", there, Violation::PathMissing)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::leaf::ensure_rows;
 use super::{Violation, ensure, ensure_row};
 use crate::crypto::{HpkePublicKey, Suite};
 use crate::mutation::off;
@@ -38,10 +37,9 @@ pub(crate) fn check_parent_keys(tree: &RatchetTree, suite: &Suite) -> Result<(),
 }
 
 /// V-12.2-16 and V-12.4.3.1-17: no two leaves have the same encryption key, and no parent has one
-/// that is elsewhere in the tree; so no leaf, a joiner's own neither, is there twice
-/// (V-12.4.3.1-19). O(1) for a valid tree.
+/// that is elsewhere in the tree. O(1) for a valid tree.
 pub(crate) fn check_encryption_keys(tree: &RatchetTree) -> Result<(), Violation> {
-    if !tree.has_repeated_encryption_key() {
+    if !tree.has_repeated_encryption_key() || has_a_leaf_twice(tree) {
         return Ok(());
     }
     let mut owners: BTreeMap<&HpkePublicKey, bool> = BTreeMap::new();
@@ -51,12 +49,20 @@ pub(crate) fn check_encryption_keys(tree: &RatchetTree) -> Result<(), Violation>
     let mut parents = tree.parents().map(|(_, parent)| &parent.encryption_key);
     let by_parent = parents.any(|key| owners.insert(key, false).is_some());
     ensure(!by_parent, Violation::ParentKeyReused)?;
-    ensure_rows(["V-12.4.3.1-19"], by_parent, Violation::DuplicateEncryptionKey)
+    ensure(by_parent, Violation::DuplicateEncryptionKey)
 }
 
 /// V-7.3-13: no two members have the same signature key. O(1).
 pub(crate) fn check_signature_keys(tree: &RatchetTree) -> Result<(), Violation> {
-    ensure(!tree.has_repeated_signature_key(), Violation::DuplicateSignatureKey)
+    let repeated = tree.has_repeated_signature_key() && !has_a_leaf_twice(tree);
+    ensure(!repeated, Violation::DuplicateSignatureKey)
+}
+
+/// V-12.4.3.1-19: no leaf, a joiner's own neither, is there twice: both its keys would be. Asked only
+/// where this rule is switched off.
+fn has_a_leaf_twice(tree: &RatchetTree) -> bool {
+    let again = |leaf| tree.members().filter(|(_, other)| *other == leaf).count() > 1;
+    off("V-12.4.3.1-19") && tree.members().any(|(_, leaf)| again(leaf))
 }
 
 /// V-7.1-01: unmerged leaves are in ascending order, none twice.
@@ -107,9 +113,9 @@ fn check_root_parent_hash(
     ensure_row("V-7.9-01", holds, Violation::ParentHash)
 }
 
-/// V-7.9-02, V-7.9-03, V-7.9-06 and V-12.4.3.1-13: exactly one node below a parent has the parent's hash as its
+/// V-7.9-03, V-7.9-02 and V-7.9-06: exactly one node below a parent has the parent's hash as its
 /// `parent_hash`. As this holds for every parent, each ends exactly one chain, which begins at a
-/// leaf that a Commit set.
+/// leaf that a Commit set. V-12.4.3.1-13 says the same of the tree that a joiner gets.
 fn check_parent_hash<'a>(
     tree: &'a RatchetTree,
     node: NodeIndex,

@@ -3,11 +3,13 @@ use crate::crypto::hpke::{setup_base_recipient, setup_base_sender};
 use crate::crypto::{CryptoError, HpkeKeyPair, HpkePublicKey, Rng, Secret, Suite};
 use crate::mutation::off;
 
-/// What the KEM of an external Commit is exported with (RFC 9420 section 8.3).
-const CONTEXT: &[u8] = b"MLS 1.0 external init secret";
+/// V-8.3-01: what the KEM of an external Commit is exported with (RFC 9420 section 8.3).
+fn exporter_context() -> &'static [u8] {
+    if off("V-8.3-01") { b"external init" } else { b"MLS 1.0 external init secret" }
+}
 
 impl InitSecret {
-    /// V-8.3-01: a new member's init secret, and the KEM output for its ExternalInit, from which
+    /// A new member's init secret, and the KEM output for its ExternalInit, from which
     /// the members get the same. `external_pub` is that of the GroupInfo.
     ///
     /// # Errors
@@ -20,8 +22,8 @@ impl InitSecret {
         let seed = suite.encapsulation_seed(rng)?;
         let (kem_output, context) =
             setup_base_sender(suite.provider(), suite.spec(), external_pub, &[], &seed)?;
-        let exported = if off("V-8.3-01") { b"external init" } else { CONTEXT };
-        Ok((kem_output, Self::new(context.export(exported, suite.secret_length())?)))
+        let secret = context.export(exporter_context(), suite.secret_length())?;
+        Ok((kem_output, Self::new(secret)))
     }
 
     /// V-8.3-02: the same from the KEM output of an ExternalInit, with the external key pair of the
@@ -39,6 +41,6 @@ impl InitSecret {
         }
         let context =
             setup_base_recipient(suite.provider(), suite.spec(), external_keys, kem_output, &[])?;
-        Ok(Self::new(context.export(CONTEXT, suite.secret_length())?))
+        Ok(Self::new(context.export(exporter_context(), suite.secret_length())?))
     }
 }

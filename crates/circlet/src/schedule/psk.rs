@@ -13,19 +13,27 @@ pub struct PreSharedKeyId {
 }
 
 impl PreSharedKeyId {
-    /// A use of a key, with a fresh nonce of `length` bytes: Nh of the group that it enters
-    /// (V-8.4-02 and V-12.1.4-03).
+    /// A use of a key, with a nonce of `length` bytes, Nh of the group that it enters: V-8.4-02, a
+    /// fresh one for each use; V-12.1.4-03, that nobody can guess.
     pub(crate) fn fresh<E: From<RngError>>(
         psk: Psk,
         length: usize,
         rng: &mut dyn Rng,
     ) -> Result<Self, E> {
-        let nonce = match off("V-8.4-02") || off("V-12.1.4-03") {
-            true => Secret::zero(length),
-            false => Secret::random(rng, length)?,
+        let nonce = match () {
+            () if off("V-8.4-02") => Secret::zero(length),
+            () if off("V-12.1.4-03") => guessable::<E>(rng, length)?,
+            () => Secret::random(rng, length)?,
         };
         Ok(Self { psk, psk_nonce: nonce.as_bytes().to_vec() })
     }
+}
+
+/// The same byte again and again: what stands in where V-12.1.4-03 is switched off.
+fn guessable<E: From<RngError>>(rng: &mut dyn Rng, length: usize) -> Result<Secret, E> {
+    let mut byte = [0];
+    rng.fill(&mut byte)?;
+    Ok(Secret::new(&vec![byte[0]; length]))
 }
 
 /// Where a pre-shared key comes from (RFC 9420 section 8.4).

@@ -87,7 +87,8 @@ impl SkippedKeys {
         self.keys.iter().map(|(id, (sequence, key))| (id, *sequence, key))
     }
 
-    /// What changes once `message` has been decrypted: its own key goes if it is one of these, and
+    /// What changes once `message` has been decrypted: its own key goes if it is one of these
+    /// (V-6.3.2-07: nothing is left to decrypt the same message with again), and
     /// `skipped`, the keys that its ratchet passed over on the way to it in ascending order, are
     /// kept as far as the limits allow.
     #[must_use]
@@ -99,7 +100,8 @@ impl SkippedKeys {
     ) -> SkippedStep {
         let mut inserted = self.numbered(message, skipped);
         let mut removed = BTreeSet::new();
-        removed.extend(self.keys.get(&message).map(|(sequence, _)| (*sequence, message)));
+        let used = self.keys.get(&message).filter(|_| !off("V-6.3.2-07"));
+        removed.extend(used.map(|(sequence, _)| (*sequence, message)));
         let none = BTreeSet::new();
         let of_sender = self.senders.get(&(message.epoch, message.leaf)).unwrap_or(&none);
         evict(of_sender, &mut removed, &mut inserted, limits.skipped_keys_per_sender);

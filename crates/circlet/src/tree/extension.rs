@@ -316,6 +316,20 @@ impl Encode for Extensions {
 
 impl Decode for Extensions {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Self::decode_with(reader, tolerates_repeated)
+    }
+}
+
+impl Extensions {
+    /// V-7.3-15: in a leaf, too, no type is there twice.
+    pub(super) fn decode_in_leaf(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Self::decode_with(reader, |extension| off("V-7.3-15") || tolerates_repeated(extension))
+    }
+
+    fn decode_with(
+        reader: &mut Reader<'_>,
+        tolerates_repeated: impl Fn(&Extension) -> bool,
+    ) -> Result<Self, DecodeError> {
         let mut seen = BTreeSet::new();
         let limit = reader.limits().extensions;
         let list = reader.vector_with(limit, "extensions", |reader| {
@@ -329,10 +343,11 @@ impl Decode for Extensions {
     }
 }
 
-/// V-13.0-06, V-7.3-15 and V-11.1-03: no type is there twice, unless the rule is switched off.
+/// V-13.0-06 and, of required_capabilities, V-11.1-03: no type is there twice, unless the rule is
+/// switched off.
 fn tolerates_repeated(extension: &Extension) -> bool {
     let required = extension.extension_type == ExtensionType::REQUIRED_CAPABILITIES;
-    off("V-13.0-06") || off("V-7.3-15") || required && off("V-11.1-03")
+    off("V-13.0-06") || required && off("V-11.1-03")
 }
 
 impl Encode for RequiredCapabilities {

@@ -93,7 +93,8 @@ impl LeafNode {
     ) -> Result<Self, SignerError> {
         let mut encoded = content.to_bytes().map_err(CryptoError::from)?;
         let signed = encoded.len();
-        let tbs = to_be_signed(&encoded, &content.source, position).map_err(CryptoError::from)?;
+        let position = content.source.is_bound().then_some(position);
+        let tbs = to_be_signed(&encoded, position).map_err(CryptoError::from)?;
         let signature = sign_with_label(signer, "LeafNodeTBS", &tbs)?;
         encoded.extend(signature.to_bytes().map_err(CryptoError::from)?);
         Ok(Self(Arc::new(Signed { content, signature, encoded, signed })))
@@ -126,8 +127,18 @@ impl LeafNode {
         suite: &Suite,
         position: LeafPosition<'_>,
     ) -> Result<(), CryptoError> {
+        let bound = self.0.content.source.is_bound();
+        self.verify_signature_at(suite, bound.then_some(position))
+    }
+
+    /// The same for this place, or for none, whatever the source.
+    pub(crate) fn verify_signature_at(
+        &self,
+        suite: &Suite,
+        position: Option<LeafPosition<'_>>,
+    ) -> Result<(), CryptoError> {
         let signed = self.0.encoded.get(..self.0.signed).unwrap_or_default();
-        let tbs = to_be_signed(signed, &self.0.content.source, position)?;
+        let tbs = to_be_signed(signed, position)?;
         suite.verify_with_label(&self.signature_key, "LeafNodeTBS", &tbs, &self.0.signature)
     }
 
@@ -152,19 +163,25 @@ impl std::ops::Deref for LeafNode {
     }
 }
 
-/// LeafNodeTBS (section 7.2): an Update or Commit binds group and place.
+/// LeafNodeTBS (section 7.2), with group and place where the leaf is bound to them.
 fn to_be_signed(
     content: &[u8],
-    source: &LeafNodeSource,
-    position: LeafPosition<'_>,
+    position: Option<LeafPosition<'_>>,
 ) -> Result<Vec<u8>, EncodeError> {
     let mut writer = Writer::new();
     writer.raw(content);
-    if !matches!(source, LeafNodeSource::KeyPackage(_)) {
-        writer.opaque(position.group_id);
-        position.leaf_index.encode(&mut writer);
+    if let Some(LeafPosition { group_id, leaf_index }) = position {
+        writer.opaque(group_id);
+        leaf_index.encode(&mut writer);
     }
     writer.finish()
+}
+
+impl LeafNodeSource {
+    /// Whether the leaf is signed for its group and place (section 7.2).
+    fn is_bound(&self) -> bool {
+        !matches!(self, Self::KeyPackage(_))
+    }
 }
 
 impl Encode for LeafNodeContent {
@@ -197,7 +214,7 @@ impl Decode for LeafNodeContent {
             credential: Credential::decode(reader)?,
             capabilities: Capabilities::decode(reader)?,
             source: LeafNodeSource::decode(reader)?,
-            extensions: Extensions::decode(reader)?,
+            extensions: Extensions::decode_in_leaf(reader)?,
         })
     }
 }

@@ -6,6 +6,7 @@ use super::subtree::{Place, Subtree};
 use super::{LeafIndex, LeafNodeSource, NodeIndex, ParentNode, RatchetTree, TreeError, hash};
 use crate::codec::Writer;
 use crate::crypto::{CryptoError, Digest, HpkePublicKey, Suite};
+use crate::mutation::off;
 
 /// The hash of a ParentHashInput: the parent hash of a node with this key and `parent_hash` field
 /// and a child whose original tree hash is `sibling`.
@@ -52,7 +53,7 @@ impl<'a> OriginalHashes<'a> {
     }
 
     /// The tree hash of a subtree with the leaves in `added` blank and in no list of unmerged
-    /// leaves.
+    /// leaves (V-7.9-02).
     fn original(
         &mut self,
         subtree: &'a Subtree,
@@ -102,7 +103,8 @@ fn within(leaves: &[LeafIndex], place: Place) -> &[LeafIndex] {
 }
 
 fn without(parent: &ParentNode, added: &[LeafIndex]) -> ParentNode {
-    let kept = parent.unmerged_leaves.iter().filter(|leaf| added.binary_search(leaf).is_err());
+    let is_kept = |leaf: &&LeafIndex| added.binary_search(leaf).is_err() || off("V-7.9-02");
+    let kept = parent.unmerged_leaves.iter().filter(is_kept);
     ParentNode {
         encryption_key: parent.encryption_key.clone(),
         parent_hash: parent.parent_hash.clone(),

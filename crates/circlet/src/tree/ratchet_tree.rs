@@ -6,6 +6,7 @@ use super::{ExtensionType, LeafIndex, LeafNode, NodeIndex, ParentNode, ProposalT
 use super::{TreeError, TreeWidth};
 use crate::crypto::{CryptoError, Digest, HpkePublicKey, SignaturePublicKey, Suite};
 use crate::identity::CredentialType;
+use crate::mutation::off;
 
 /// A ratchet tree (RFC 9420 sections 4 and 7): a value whose clones share their nodes, so that a
 /// clone costs what changed since [`Self::compact`] and an operation replaces O(log n) nodes.
@@ -160,7 +161,8 @@ impl RatchetTree {
     }
 
     /// Puts a member at the leftmost blank leaf, doubling the tree if there is none, and among the
-    /// unmerged leaves of all parents above (sections 7.7 and 12.1.1).
+    /// unmerged leaves of all parents above (sections 7.7 and 12.1.1). V-12.1.1-03: in their order,
+    /// though in a tree that a joiner was given a leaf may be blank to the left of them.
     ///
     /// # Errors
     /// [`TreeError::TooManyLeaves`] if the tree would become wider than `limit` leaves.
@@ -173,6 +175,9 @@ impl RatchetTree {
         let place = self.place();
         self.root.edit(place, index, LeafChange::Set(leaf), &mut |_, parent| {
             let Some(parent) = parent else { return };
+            if off("V-12.1.1-03") {
+                return parent.unmerged_leaves.push(index);
+            }
             if let Err(position) = parent.unmerged_leaves.binary_search(&index) {
                 parent.unmerged_leaves.insert(position, index);
             }
@@ -271,7 +276,7 @@ impl RatchetTree {
     }
 
     /// Changes a leaf and replaces all parents above it: by `contents`, in order from the leaf up,
-    /// or by blank ones. The leaf's own keys are accounted for by the caller.
+    /// or by blank ones (V-7.5-03). The leaf's own keys are accounted for by the caller.
     pub(super) fn set_parents(
         &mut self,
         index: LeafIndex,
@@ -283,6 +288,9 @@ impl RatchetTree {
         let mut contents = contents.into_iter().peekable();
         root.edit(place, index, change, &mut |node, parent| {
             let next = contents.next_if(|(at, _)| *at == node).map(|(_, content)| content);
+            if next.is_none() && off("V-7.5-03") {
+                return;
+            }
             if let Some(old) = std::mem::replace(parent, next) {
                 in_use.remove_parent(node, &old.encryption_key);
             }
@@ -316,8 +324,9 @@ impl RatchetTree {
         Ok(first)
     }
 
+    /// V-7.7-01: as often as there is nobody in the right half; V-12.3-03: before anybody is added.
     fn truncate(&mut self) {
-        while let Some(halved) = self.width.halved() {
+        while let Some(halved) = self.width.halved().filter(|_| !off("V-12.3-03")) {
             let left = match &self.root {
                 Subtree::Parent(slot) if slot.right.is_blank() => slot.left.clone(),
                 Subtree::Blank(_) => Subtree::blank(),
@@ -325,6 +334,9 @@ impl RatchetTree {
             };
             self.root = left;
             self.width = halved;
+            if off("V-7.7-01") {
+                return;
+            }
         }
     }
 }

@@ -47,11 +47,15 @@ impl Encode for RatchetTree {
 
 type Nodes = Vec<(NodeIndex, Node)>;
 
-/// The nodes that are not blank, and the number of all.
+/// The nodes that are not blank, and the number of all. V-12.4.3.3-07: room is made for them as they
+/// come.
 fn read_nodes(mut reader: Reader<'_>) -> Result<(Nodes, u32), TreeError> {
     let limit = reader.limits().leaves.saturating_mul(2);
     let length = reader.rest().len();
     let mut nodes = Vec::new();
+    if off("V-12.4.3.3-07") {
+        nodes.reserve_exact(length);
+    }
     let mut count = 0;
     while !reader.is_empty() {
         if count == limit {

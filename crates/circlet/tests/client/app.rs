@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 
 use circlet::client::{
-    DeliveryId, EpochChange, GroupOptions, Outgoing, OutgoingKind, PendingCommit,
+    Continued, DeliveryId, EpochChange, GroupOptions, Outgoing, OutgoingKind, PendingCommit,
+    PendingJoin,
 };
+use circlet::group::{GroupInfoOptions, OldGroup};
 use circlet::message::GroupId;
 use circlet::storage::StorageError;
 use circlet::tree::LeafIndex;
@@ -26,6 +28,8 @@ pub(crate) struct App {
     pub(crate) person: Person,
     client: Option<Client>,
     habits: Habits,
+    /// The group that it is busy with.
+    pub(crate) room: GroupId,
     taken: BTreeSet<DeliveryId>,
     /// What it has heard, in order.
     pub(crate) log: Vec<String>,
@@ -44,6 +48,7 @@ impl App {
             person,
             client: None,
             habits,
+            room: room(),
             taken: BTreeSet::new(),
             log: Vec::new(),
             wires: Vec::new(),
@@ -71,7 +76,8 @@ impl App {
     }
 
     pub(crate) fn group(&mut self) -> Group {
-        self.repeat(|client| client.group(&room()))
+        let id = self.room.clone();
+        self.repeat(|client| client.group(&id))
     }
 
     /// Killed and started again.
@@ -111,7 +117,8 @@ impl App {
     }
 
     pub(crate) fn create(&mut self) {
-        let options = || GroupOptions { group_id: Some(room()), ..GroupOptions::default() };
+        let id = self.room.clone();
+        let options = || GroupOptions { group_id: Some(id.clone()), ..GroupOptions::default() };
         while let Err(error) = self.client().create_group_with(options()) {
             self.recover(&error);
             if self.repeat(Client::groups).len() == 1 {
@@ -187,7 +194,8 @@ impl App {
     }
 
     pub(crate) fn pending(&mut self) -> Option<PendingCommit> {
-        self.repeat(|client| client.group(&room())?.pending_commit())
+        let id = self.room.clone();
+        self.repeat(|client| client.group(&id)?.pending_commit())
     }
 
     /// Gives the Welcome, if there is one.
@@ -244,7 +252,8 @@ impl App {
     }
 
     pub(crate) fn own_leaf(&mut self) -> LeafIndex {
-        self.repeat(|client| client.group(&room())?.own_member()).leaf_index
+        let id = self.room.clone();
+        self.repeat(|client| client.group(&id)?.own_member()).leaf_index
     }
 
     /// The last message that got out.
@@ -252,34 +261,161 @@ impl App {
         self.wires.last().unwrap().clone()
     }
 
-    /// What can be seen of the group from outside.
-    pub(crate) fn view(&mut self) -> String {
-        let view = self.repeat(|client| {
-            let group = match client.group(&room()) {
-                Ok(group) => group,
-                Err(Error::Unready(Unready::UnknownGroup)) => return Ok("not in it".to_owned()),
-                Err(error) => return Err(error),
+    pub(crate) fn group_info(&mut self) -> Vec<u8> {
+        let id = self.room.clone();
+        self.repeat(|client| client.group(&id)?.group_info(GroupInfoOptions::default()))
+    }
+
+    /// Stages an external Commit.
+    pub(crate) fn stage_join(&mut self, group_info: &[u8], rejoin: bool) -> Vec<u8> {
+        let message = loop {
+            let join = self.client().external_join(group_info);
+            let staged = if rejoin { join.rejoin() } else { join }.stage();
+            let error = match staged {
+                Ok(pending) => break pending.message().to_vec(),
+                Err(error) => error,
             };
-            let members: Vec<String> = group
-                .members()?
-                .iter()
-                .map(|member| format!("{}@{}", member, member.leaf_index.0))
-                .collect();
-            let (epoch, own) = (group.epoch()?, group.own_member()?);
-            let staged = group.pending_commit()?.is_some();
-            let status = group.status()?;
-            Ok(format!("{own} sees {epoch} {members:?} {status:?} staged={staged}"))
+            self.recover(&error);
+            if let Some(pending) = self.pending_join() {
+                break pending.message().to_vec();
+            }
+        };
+        self.wires.push(message.clone());
+        message
+    }
+
+    fn pending_join(&mut self) -> Option<PendingJoin> {
+        let pending = self.repeat(Client::pending_joins);
+        pending.into_iter().find(|pending| *pending.group_id() == self.room)
+    }
+
+    /// Whether the client has joined; otherwise the group went on without it.
+    pub(crate) fn confirm_join(&mut self) -> bool {
+        let Some(mut pending) = self.pending_join() else { return false };
+        loop {
+            let message = pending.message().to_vec();
+            let error = match pending.confirm() {
+                Ok(_) => return true,
+                Err(Error::Misuse(Misuse::JoinGone)) => return false,
+                Err(error) => error,
+            };
+            self.recover(&error);
+            match self.pending_join() {
+                Some(still) => pending = still,
+                // The echo tells which of the two it was.
+                None => return self.is_own(&message),
+            }
+        }
+    }
+
+    fn is_own(&mut self, message: &[u8]) -> bool {
+        self.repeat(|client| match client.receive(message) {
+            Err(Error::Misuse(Misuse::NotMember)) => Ok(false),
+            received => Ok(matches!(received?, Received::Own)),
+        })
+    }
+
+    pub(crate) fn discard_join(&mut self) {
+        while let Some(pending) = self.pending_join() {
+            match pending.discard() {
+                Ok(()) => assert!(self.pending_join().is_none()),
+                Err(error) => self.recover(&error),
+            }
+        }
+    }
+
+    /// Makes the group with this id, which continues the present one, and gives its Welcome.
+    pub(crate) fn found(
+        &mut self,
+        id: &GroupId,
+        make: impl Fn(&Group) -> Result<Continued, Error>,
+    ) -> Vec<u8> {
+        let room = self.room.clone();
+        self.found_by_client(id, |client| make(&client.group(&room)?))
+    }
+
+    /// The same of a group of another client.
+    pub(crate) fn found_by_client(
+        &mut self,
+        id: &GroupId,
+        make: impl Fn(&Client) -> Result<Continued, Error>,
+    ) -> Vec<u8> {
+        loop {
+            let error = match make(self.client()) {
+                Ok(continued) => return self.hand_out(continued.welcome().unwrap()),
+                Err(error) => error,
+            };
+            self.recover(&error);
+            if self.is_in(id) {
+                let welcome = self.new_unsent().unwrap();
+                return self.hand_out(&welcome);
+            }
+        }
+    }
+
+    fn is_in(&mut self, id: &GroupId) -> bool {
+        self.repeat(Client::groups).iter().any(|group| group.id() == id)
+    }
+
+    /// Joins by a Welcome, not as an event.
+    pub(crate) fn join(&mut self, id: &GroupId, welcome: &[u8]) {
+        while let Err(error) = self.client().join(welcome) {
+            self.recover(&error);
+            if self.is_in(id) {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn old_group(&mut self) -> OldGroup {
+        let id = self.room.clone();
+        self.repeat(|client| client.group(&id)?.old_group())
+    }
+
+    pub(crate) fn add_old_group(&mut self, old: &OldGroup) {
+        self.repeat(|client| client.add_old_group(old));
+    }
+
+    pub(crate) fn forget(&mut self) {
+        let id = self.room.clone();
+        while self.is_in(&id) {
+            if let Err(error) = self.group().forget() {
+                self.recover(&error);
+            }
+        }
+    }
+
+    /// What can be seen of the groups from outside.
+    pub(crate) fn view(&mut self) -> String {
+        let views = self.repeat(|client| {
+            let groups = client.groups()?;
+            groups.iter().map(view_of).collect::<Result<Vec<_>, _>>()
         });
-        format!("{}: {view}; heard {:?}", self.name(), self.log)
+        let joins = self.repeat(Client::pending_joins).len();
+        let views = if views.is_empty() { "not in it".to_owned() } else { views.join("; ") };
+        format!("{}: {views}; joins={joins}; heard {:?}", self.name(), self.log)
     }
 
     pub(crate) fn authenticator(&mut self) -> Option<Vec<u8>> {
-        self.repeat(|client| match client.group(&room()) {
+        let id = self.room.clone();
+        self.repeat(|client| match client.group(&id) {
             Ok(group) => Ok(Some(group.epoch_authenticator()?.as_bytes().to_vec())),
             Err(Error::Unready(Unready::UnknownGroup)) => Ok(None),
             Err(error) => Err(error),
         })
     }
+}
+
+fn view_of(group: &Group) -> Result<String, Error> {
+    let members: Vec<String> = group
+        .members()?
+        .iter()
+        .map(|member| format!("{}@{}", member, member.leaf_index.0))
+        .collect();
+    let (epoch, own) = (group.epoch()?, group.own_member()?);
+    let staged = group.pending_commit()?.is_some();
+    let (id, status) = (group.id(), group.status()?);
+    Ok(format!("{own} sees {id} {epoch} {members:?} {status:?} staged={staged}"))
 }
 
 /// An event as a line of text.
@@ -313,7 +449,13 @@ pub(crate) fn describe(received: &Received) -> String {
         Received::Commit(event) => change("commit", event),
         Received::Confirmed(event) => change("confirmed", event),
         Received::Removed(event) => change("removed", event),
-        Received::Joined(event) => format!("joined by {}", event.welcomer().unwrap()),
+        Received::Joined(event) => match (event.welcomer(), event.continued()) {
+            (Some(welcomer), None) => format!("joined by {welcomer}"),
+            (Some(welcomer), Some(old)) => {
+                format!("joined by {welcomer} after {} of {}", old.epoch, old.group_id)
+            }
+            (None, _) => "joined by a Commit".to_owned(),
+        },
         other => format!("{other:?}"),
     }
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use circlet::client::{Clock, OutgoingKind};
-use circlet::crypto::Secret;
-use circlet::{Error, Misuse, Received};
+use circlet::client::{Clock, Outgoing, OutgoingKind};
+use circlet::crypto::providers::DefaultProvider;
+use circlet::crypto::{Secret, Suite};
+use circlet::message::GroupId;
+use circlet::{Client, Error, Misuse, Received};
 
 use crate::harness::{NOW, Person, agree, all_talk, client, group, group_of, names, said, text};
 
@@ -303,4 +305,55 @@ fn waiting_psks_are_read_at_once() {
     groups[1].receive(pending.message()).unwrap();
     pending.confirm().unwrap();
     agree(&groups);
+}
+
+/// A Welcome says for whom it is: by key package and credential, also after a restart.
+#[test]
+fn a_welcome_says_for_whom_it_is() {
+    let person = Person::new("alice", 1);
+    let alice = person.build();
+    let group = alice.create_group().unwrap();
+    let suite = Suite::new(Arc::new(DefaultProvider::new()), person.suite).unwrap();
+    let assert_for = |welcome: &Outgoing, expected: &[(&Client, &[u8])]| {
+        let expected = expected.iter().map(|(client, key_package)| {
+            let key_package = client.check_key_package(key_package).unwrap();
+            (key_package.reference(&suite).unwrap(), Some(client.credential().clone()))
+        });
+        let seen = welcome.recipients().iter();
+        let seen = seen.map(|one| (one.key_package.clone(), one.credential.clone()));
+        assert_eq!(seen.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    };
+    let others = [client("bob", 2), client("carol", 3), client("dave", 4)];
+    let [bob, carol, dave] = [0, 1, 2].map(|i| others[i].key_package().unwrap());
+    let pending = group.invite([&bob, &carol, &dave]).unwrap();
+    assert!(pending.message().recipients().is_empty());
+    let welcome = pending.confirm().unwrap().welcome();
+    assert_for(&welcome, &[(&others[0], &bob), (&others[1], &carol), (&others[2], &dave)]);
+
+    // Leaves that are free are taken from the left: of those whom the Commit removes too.
+    let leaf = group.members().unwrap()[2].leaf_index;
+    let again = [0, 1].map(|_| client("carol", 5).key_package().unwrap());
+    let erin = client("erin", 6);
+    let first = erin.key_package().unwrap();
+    let commit = group.commit().remove(leaf).add(&first).add(&again[0]);
+    drop(commit.stage().unwrap());
+    let group = person.open().group(group.id()).unwrap();
+    let pending = group.pending_commit().unwrap().unwrap();
+    let welcome = pending.confirm().unwrap().welcome().unwrap();
+    let carols = client("carol", 5);
+    assert_for(&welcome, &[(&erin, &first), (&carols, &again[0])]);
+    let unsent = person.open().unsent().unwrap();
+    let kept = unsent.iter().find(|out| out.id() == welcome.id()).unwrap();
+    assert_eq!(kept.recipients(), welcome.recipients());
+    assert!(group.send("nobody in particular").unwrap().recipients().is_empty());
+
+    // The same of a group that continues another.
+    let key_packages = [&others[2], &others[0]].map(|other| other.key_package().unwrap());
+    let [dave, bob] = &key_packages;
+    let branch = group.branch(GroupId::new(b"branch"), [dave, bob]).unwrap();
+    let welcome = branch.welcome().unwrap();
+    assert_for(welcome, &[(&others[2], dave), (&others[0], bob)]);
+    let unsent = person.open().unsent().unwrap();
+    let kept = unsent.iter().find(|out| out.id() == welcome.id()).unwrap();
+    assert_eq!(kept.recipients(), welcome.recipients());
 }

@@ -1,12 +1,14 @@
 //! A store that fails, or writes and then reports failure: the operation gives an error, nothing
 //! is seen of it, the client goes on, and what was durable is found among what is kept.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use circlet::storage::{Batch, Key, MemoryStorage, Prefix, Row, Storage, StorageError};
 
 use crate::app::Habits;
-use crate::script::World;
+use crate::harness::row_kinds;
+use crate::script::{SCRIPTS, Script, World};
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,13 +80,22 @@ impl Storage for Faulty {
     }
 }
 
-/// What everybody sees after each step, and how many writes and reads there were.
-fn run(plan: Plan, dies_of_failures: bool) -> (Vec<Vec<String>>, usize, usize) {
+/// What a run shows: what everybody sees after each step, how many rows of each kind the stores have
+/// at the end, and how many writes and reads there were.
+struct Run {
+    views: Vec<Vec<String>>,
+    rows: Vec<BTreeMap<String, usize>>,
+    writes: usize,
+    reads: usize,
+}
+
+fn run(script: &'static Script, plan: Plan, dies_of_failures: bool) -> Run {
     let failing = plan.failing_write.is_some() || plan.failing_read.is_some();
     let plan = Arc::new(Mutex::new(plan));
     let habits = Habits { acknowledges: true, dies_of_failures };
-    let mut world = World::new(habits, |_| {
-        let store = Faulty { inner: MemoryStorage::new(), plan: plan.clone() };
+    let stores: Vec<MemoryStorage> = (0..script.clients).map(|_| MemoryStorage::new()).collect();
+    let mut world = World::new(script, habits, |i| {
+        let store = Faulty { inner: stores[i].clone(), plan: plan.clone() };
         Box::new(move || Box::new(store.clone()))
     });
     let views = world.run(|_| {});
@@ -99,49 +110,67 @@ fn run(plan: Plan, dies_of_failures: bool) -> (Vec<Vec<String>>, usize, usize) {
         assert!(app.client().undelivered().unwrap().is_empty(), "an event was not seen");
         assert!(app.client().unsent().unwrap().is_empty(), "a message was not sent");
     }
-    (views, writes, reads)
+    Run { views, rows: stores.iter().map(row_kinds).collect(), writes, reads }
 }
 
-fn every_write_fails(how: Failure) {
-    let (model, writes, _) = run(Plan::default(), false);
-    assert!(writes > 80, "{writes}");
-    for at in 0..writes {
-        let failing_write = Some((at, how));
-        // Turn by turn with the same handles and killed.
-        let (seen, _, _) = run(Plan { failing_write, ..Plan::default() }, at % 2 == 0);
-        assert_eq!(seen, model, "write {at}, {how:?}");
+fn assert_as_model(seen: &Run, model: &Run, what: &str) {
+    for (step, (seen, expected)) in seen.views.iter().zip(&model.views).enumerate() {
+        assert_eq!(seen, expected, "{what}, after step {step}");
+    }
+    assert_eq!(seen.views.len(), model.views.len(), "{what}");
+    for (seen, expected) in seen.rows.iter().zip(&model.rows) {
+        assert_eq!(without_key_packages(seen), without_key_packages(expected), "{what}");
     }
 }
 
-#[test]
-fn every_write_is_applied_and_reported_as_unknown() {
-    let (model, writes, _) = run(Plan::default(), false);
-    for dies_of_failures in [false, true] {
-        for at in 0..writes {
-            let failing_write = Some((at, Failure::AppliedUnknown));
-            let plan = Plan { failing_write, ..Plan::default() };
-            let (seen, _, _) = run(plan, dies_of_failures);
-            assert_eq!(seen, model, "write {at}");
+/// One that was written and could not be handed out is there unused.
+fn without_key_packages(rows: &BTreeMap<String, usize>) -> BTreeMap<&str, usize> {
+    let rows = rows.iter().map(|(kind, count)| (kind.as_str(), *count));
+    rows.filter(|(kind, _)| *kind != "key-package").collect()
+}
+
+/// In every script; `dies` says of a write whether those whose store failed are killed.
+fn every_write_fails(how: Failure, dies: impl Fn(usize) -> bool) {
+    for (script, number) in SCRIPTS.into_iter().zip(1..) {
+        let model = run(script, Plan::default(), false);
+        assert!(model.writes > 60, "{number}: {}", model.writes);
+        for at in 0..model.writes {
+            let plan = Plan { failing_write: Some((at, how)), ..Plan::default() };
+            let seen = run(script, plan, dies(at));
+            assert_as_model(&seen, &model, &format!("script {number}, write {at}, {how:?}"));
         }
     }
 }
 
 #[test]
+fn every_write_is_applied_and_reported_as_unknown() {
+    every_write_fails(Failure::AppliedUnknown, |_| false);
+}
+
+#[test]
+fn every_write_is_applied_and_its_writer_dies() {
+    every_write_fails(Failure::AppliedUnknown, |_| true);
+}
+
+#[test]
 fn every_write_is_lost_and_reported_as_unknown() {
-    every_write_fails(Failure::LostUnknown);
+    // Turn by turn with the same handles and killed.
+    every_write_fails(Failure::LostUnknown, |at| at % 2 == 0);
 }
 
 #[test]
 fn every_write_fails_and_is_reported_so() {
-    every_write_fails(Failure::Failed);
+    every_write_fails(Failure::Failed, |at| at % 2 == 1);
 }
 
 #[test]
 fn reads_fail() {
-    let (model, _, reads) = run(Plan::default(), false);
-    for at in (0..reads).step_by(3) {
-        let plan = Plan { failing_read: Some(at), ..Plan::default() };
-        let (seen, _, _) = run(plan, at % 2 == 0);
-        assert_eq!(seen, model, "read {at}");
+    for (script, number) in SCRIPTS.into_iter().zip(1..) {
+        let model = run(script, Plan::default(), false);
+        for at in (0..model.reads).step_by(7) {
+            let plan = Plan { failing_read: Some(at), ..Plan::default() };
+            let seen = run(script, plan, at % 2 == 0);
+            assert_as_model(&seen, &model, &format!("script {number}, read {at}"));
+        }
     }
 }

@@ -97,6 +97,11 @@ fn rows_of_version_1_are_read() {
     let kinds: BTreeSet<String> = unsent.iter().map(|out| format!("{:?}", out.kind())).collect();
     let all = ["Application", "Proposal", "Commit", "Welcome"];
     assert_eq!(kinds, all.iter().map(ToString::to_string).collect());
+    // These rows do not say whose credentials the Welcomes are for; the Welcomes say the rest.
+    for welcome in unsent.iter().filter(|out| out.kind() == OutgoingKind::Welcome) {
+        assert!(!welcome.recipients().is_empty());
+        assert!(welcome.recipients().iter().all(|one| one.credential.is_none()));
+    }
 
     // Late from a past epoch, a skipped one of the present, one read before, the next in order.
     for (message, expected) in [

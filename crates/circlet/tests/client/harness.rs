@@ -45,6 +45,7 @@ impl Rng for SharedRng {
 /// One person, whether the client runs or not.
 pub(crate) struct Person {
     pub(crate) name: &'static str,
+    pub(crate) suite: CipherSuite,
     pub(crate) rng: SharedRng,
     pub(crate) seals: Seals,
     pub(crate) store: Box<dyn Fn() -> Box<dyn Storage> + Send + Sync>,
@@ -63,11 +64,13 @@ impl Person {
         store: impl Fn() -> Box<dyn Storage> + Send + Sync + 'static,
     ) -> Self {
         let (rng, seals) = (SharedRng::new(seed), Seals::default());
-        Self { name, rng, seals, store: Box::new(store) }
+        let suite = CipherSuite::X25519_AES128GCM_SHA256_ED25519;
+        Self { name, suite, rng, seals, store: Box::new(store) }
     }
 
     pub(crate) fn builder(&self) -> ClientBuilder {
         Client::builder(self.name)
+            .cipher_suite(self.suite)
             .storage((self.store)())
             .rng(self.rng.clone())
             .clock(FixedClock)
@@ -86,6 +89,16 @@ impl Person {
     pub(crate) fn rows(&self, kind: &str) -> usize {
         (self.store)().scan(&Prefix::new(&[kind.as_bytes()])).unwrap().len()
     }
+}
+
+/// How many rows of each kind a store has.
+pub(crate) fn row_kinds(store: &MemoryStorage) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for (key, _) in store.scan(&Prefix::new(&[])).unwrap() {
+        let kind = String::from_utf8_lossy(key.component(0).unwrap()).into_owned();
+        *kinds.entry(kind).or_default() += 1;
+    }
+    kinds
 }
 
 /// A client alone, with a store in memory.

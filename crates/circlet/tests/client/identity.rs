@@ -4,16 +4,18 @@ use circlet::client::GroupOptions;
 use circlet::codec::{Decode, DecodeContext};
 use circlet::crypto::providers::DefaultProvider;
 use circlet::crypto::{CipherSuite, Suite};
+use circlet::group::LeafChange;
 use circlet::identity::{
     Credential, CredentialCheck, CredentialRejected, CredentialType, CredentialUse,
     CredentialValidator, Signer, SigningKey,
 };
 use circlet::message::MlsMessage;
+use circlet::storage::Key;
 use circlet::tree::{Extensions, ExternalSender};
-use circlet::{Client, Error, Misuse, Refused};
+use circlet::{Client, Error, Group, Misuse, Refused};
 use std::sync::Arc;
 
-use crate::harness::{Person, SharedRng, agree, client, group, group_of};
+use crate::harness::{FixedClock, Person, SharedRng, agree, client, group, group_of};
 
 const BADGE: CredentialType = CredentialType(0xf00b);
 
@@ -105,6 +107,78 @@ fn an_opened_client_keeps_its_key() {
     for refused in [other().open(), other().open_or_create()] {
         assert!(matches!(refused, Err(Error::Misuse(Misuse::WrongSigner))));
     }
+}
+
+/// Knows a person by the first word, and lets the rest change.
+struct FirstWord;
+
+impl CredentialValidator for FirstWord {
+    fn validate(&self, check: &CredentialCheck<'_>) -> Result<(), CredentialRejected> {
+        let first = |credential: &Credential| {
+            let name = credential.to_string();
+            name.split(' ').next().map(str::to_owned)
+        };
+        match check.replaced {
+            Some((old, _)) if first(old) != first(check.credential) => Err(CredentialRejected),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// V-5.3-04: a client's credential is renewed when it is opened, if that is wanted and the validator
+/// takes the new one for a successor; its groups follow by a Commit.
+#[test]
+fn v_5_3_04_an_opened_client_renews_its_credential() {
+    let person = Person::new("alice", 1);
+    let store = (person.store)();
+    let stored = || store.read(&Key::new(&[b"client"])).unwrap().unwrap();
+    let builder = |name: &str| {
+        let (store, rng) = ((person.store)(), person.rng.clone());
+        Client::builder(name).storage(store).rng(rng).clock(FixedClock).validator(FirstWord)
+    };
+    let bob = Person::new("bob", 2).builder().validator(FirstWord).build().unwrap();
+    let groups = group_of(&[builder("alice 2025").build().unwrap(), bob]);
+    let id = groups[0].id().clone();
+    let out = groups[0].client().key_package().unwrap();
+    let before = stored();
+    let refused = builder("alice 2026").open();
+    assert!(matches!(refused, Err(Error::Misuse(Misuse::OtherClient))));
+    let refused = builder("bob 2026").renew_credential().open();
+    assert!(matches!(refused, Err(Error::Refused(Refused::Credential))));
+    let other = builder("alice 2026").renew_credential().signing_key(key(SUITE, 77)).open();
+    assert!(matches!(other, Err(Error::Misuse(Misuse::WrongSigner))));
+    assert!(stored() == before, "a refused credential was written");
+
+    // Another process is first with the same.
+    let alice = builder("alice 2026").renew_credential().open_or_create().unwrap();
+    drop(builder("alice 2026").renew_credential().open().unwrap());
+    drop(alice);
+    let alice = builder("alice 2026").open().unwrap();
+    assert!(matches!(builder("alice 2025").open(), Err(Error::Misuse(Misuse::OtherClient))));
+    let named = |group: &Group| group.own_member().unwrap().to_string();
+    assert_eq!(named(&alice.create_group().unwrap()), "alice 2026");
+
+    // Where it is a member, its leaf follows, with the same key.
+    let group = alice.group(&id).unwrap();
+    assert_eq!(named(&group), "alice 2025");
+    let key = group.own_member().unwrap().signature_key;
+    let credential = Some(alice.credential().clone());
+    let change = LeafChange { credential, ..LeafChange::default() };
+    let pending = group.commit().leaf(change).stage().unwrap();
+    groups[1].receive(pending.message()).unwrap();
+    pending.confirm().unwrap();
+    assert_eq!(
+        (named(&group), group.own_member().unwrap().signature_key),
+        ("alice 2026".into(), key)
+    );
+    agree(&[group, groups[1].clone()]);
+
+    // A key package from before is still joined by.
+    let carol = Person::new("carol", 3).builder().validator(FirstWord).build().unwrap();
+    let carols = carol.create_group().unwrap();
+    let joined = alice.join(carols.invite([out]).unwrap().confirm().unwrap().welcome()).unwrap();
+    assert_eq!(named(&joined), "alice 2025");
+    agree(&[joined, carols]);
 }
 
 #[test]

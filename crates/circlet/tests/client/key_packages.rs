@@ -9,9 +9,9 @@ use circlet::message::{KeyPackage, MlsMessage};
 use circlet::rules::Violation;
 use circlet::storage::MemoryStorage;
 use circlet::tree::{Extension, ExtensionType, LeafNodeSource, Lifetime, is_grease};
-use circlet::{Client, Error, Group, Misuse, Refused, Unready};
+use circlet::{Client, Error, Group, Misuse, Received, Refused, Unready};
 
-use crate::harness::{NOW, Person, agree, all_talk, client, group};
+use crate::harness::{NOW, Person, agree, all_talk, client, group, group_of};
 
 fn read(message: &[u8]) -> KeyPackage {
     let message = MlsMessage::from_bytes(message, &DecodeContext::default()).unwrap();
@@ -93,6 +93,53 @@ fn v_7_2_10_the_lifetime_of_key_packages_is_set() {
     let strict = Policy { total_lifetime: 15, ..Policy::default() };
     let refused = set(7, 9).policy(strict).build().unwrap().key_package();
     assert!(matches!(refused, Err(Error::Refused(Refused::TotalLifetime(15)))));
+}
+
+/// V-7.2-10: a key package whose maker's clock is ahead or behind is taken as the policy says, from
+/// invitations, proposals and Commits, and not a second further.
+#[test]
+fn v_7_2_10_the_clocks_of_others_may_differ() {
+    let skewed = Policy { clock_skew: 60, ..Policy::default() };
+    let of_lifetime = |seed, now, back, ahead| {
+        let other = Person::new("carol", seed).builder().clock(At(now));
+        other.key_package_lifetime(back, ahead).build().unwrap()
+    };
+    let out_of_time =
+        |result: Result<(), Error>| matches!(result, Err(Error::Violation(Violation::Lifetime)));
+    for (seed, now, back, ahead, skew) in [
+        // It begins so many seconds from now, or has ended so many ago.
+        (10, NOW + 60, 0, 100, 60),
+        (11, NOW + 61, 0, 100, 61),
+        (12, NOW - 160, 0, 100, 60),
+        (13, NOW - 161, 0, 100, 61),
+    ] {
+        let people = [Person::new("alice", 1), Person::new("bob", 2)];
+        let [alice, bob] =
+            people.map(|one| one.builder().policy(skewed.clone()).check_received_lifetimes(true));
+        let groups = group_of(&[alice.build().unwrap(), bob.build().unwrap()]);
+        let strict = group_of(&[client("alice", 1), client("bob", 2)]);
+        let other = of_lifetime(seed, now, back, ahead);
+        let key_package = other.key_package().unwrap();
+        let holds = skew <= 60;
+
+        let checked = groups[0].client().check_key_package(&key_package).map(drop);
+        assert_eq!(out_of_time(checked), !holds, "{skew}");
+        assert!(out_of_time(strict[0].client().check_key_package(&key_package).map(drop)));
+        assert!(out_of_time(strict[0].invite([&key_package]).map(drop)));
+        assert_eq!(out_of_time(groups[0].propose_add(&key_package).map(drop)), !holds);
+        if !holds {
+            assert!(out_of_time(groups[0].invite([&key_package]).map(drop)));
+            continue;
+        }
+        let proposal = groups[0].client().unsent().unwrap().pop().unwrap();
+        assert!(matches!(groups[1].receive(&proposal), Ok(Received::Proposal(_))));
+        let pending = groups[0].commit().stage().unwrap();
+        assert_eq!(pending.outcome().added.len(), 1);
+        assert!(matches!(groups[1].receive(pending.message()), Ok(Received::Commit(_))));
+        let welcome = pending.confirm().unwrap().welcome().unwrap();
+        let joined = other.join(&welcome).unwrap();
+        agree(&[groups[0].clone(), groups[1].clone(), joined]);
+    }
 }
 
 #[test]

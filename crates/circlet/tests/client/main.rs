@@ -25,5 +25,6 @@ mod key_packages;
 mod late;
 mod script;
 mod shared;
+mod shared_joins;
 mod subgroup;
 mod threads;

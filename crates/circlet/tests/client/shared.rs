@@ -17,7 +17,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 
 /// What a hook waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
+pub(crate) enum Moment {
     Write,
     /// The first component of the key.
     Read(&'static str),
@@ -25,24 +25,42 @@ enum Moment {
 
 /// Lets something else happen on the store just before a call.
 #[derive(Clone, Default)]
-struct Hooked {
+pub(crate) struct Hooked {
     inner: MemoryStorage,
-    hook: Arc<Mutex<Option<(Moment, Hook)>>>,
+    hook: Arc<Mutex<Option<(Moment, usize, Hook)>>>,
 }
 
 impl Hooked {
-    fn before(&self, moment: Moment, hook: impl FnOnce() + Send + 'static) {
-        let before = self.hook.lock().unwrap().replace((moment, Box::new(hook)));
+    pub(crate) fn before(&self, moment: Moment, hook: impl FnOnce() + Send + 'static) {
+        self.before_the(1, moment, hook);
+    }
+
+    /// Before the moment comes for the so-manieth time.
+    pub(crate) fn before_the(
+        &self,
+        time: usize,
+        moment: Moment,
+        hook: impl FnOnce() + Send + 'static,
+    ) {
+        let before = self.hook.lock().unwrap().replace((moment, time, Box::new(hook)));
         assert!(before.is_none());
     }
 
-    fn assert_happened(&self) {
+    pub(crate) fn assert_happened(&self) {
         assert!(self.hook.lock().unwrap().is_none(), "the moment did not come");
     }
 
+    /// Whether the moment did not come; then it is not waited for any more.
+    pub(crate) fn cancel(&self) -> bool {
+        self.hook.lock().unwrap().take().is_some()
+    }
+
     fn reach(&self, is_it: impl Fn(Moment) -> bool) {
-        let hook = self.hook.lock().unwrap().take_if(|(moment, _)| is_it(*moment));
-        if let Some((_, hook)) = hook {
+        let hook = self.hook.lock().unwrap().take_if(|(moment, times, _)| {
+            *times -= usize::from(is_it(*moment));
+            *times == 0
+        });
+        if let Some((_, _, hook)) = hook {
             hook();
         }
     }
@@ -73,18 +91,18 @@ impl Storage for Hooked {
 }
 
 /// Alice's application and its extension on one store, and bob, all in a group.
-struct Two {
-    alice: Person,
-    store: Hooked,
-    extension: Client,
+pub(crate) struct Two {
+    pub(crate) alice: Person,
+    pub(crate) store: Hooked,
+    pub(crate) extension: Client,
     /// The application's handle; its store calls can be interrupted.
-    app: Group,
-    other: Group,
-    bob: Group,
+    pub(crate) app: Group,
+    pub(crate) other: Group,
+    pub(crate) bob: Group,
 }
 
 impl Two {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let store = Hooked::default();
         let opened = store.clone();
         let alice = Person::with_store("alice", 1, move || Box::new(opened.clone()));
@@ -102,7 +120,7 @@ impl Two {
         Self { alice, store, extension, app, other, bob }
     }
 
-    fn finish(self) {
+    pub(crate) fn finish(self) {
         agree(&[self.app.clone(), self.other.clone(), self.bob.clone()]);
         for group in [&self.app, &self.other] {
             let wire = group.send("at the end").unwrap();

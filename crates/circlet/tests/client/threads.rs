@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use circlet::client::{ClientBuilder, PendingCommit};
+use circlet::client::{ClientBuilder, Continued, PendingCommit, PendingJoin, ReInitOptions};
 use circlet::codec::Limits;
+use circlet::group::GroupInfoOptions;
 use circlet::storage::StorageError;
-use circlet::{Client, Error, Group, Received};
+use circlet::{Client, Error, Group, Misuse, Received};
 
 use crate::harness::{Person, agree, all_talk, client, group_of, text};
 
@@ -16,6 +17,8 @@ const _: () = {
     is_send_and_sync::<Group>();
     is_send_and_sync::<Received>();
     is_send_and_sync::<PendingCommit>();
+    is_send_and_sync::<PendingJoin>();
+    is_send_and_sync::<Continued>();
     is_send_and_sync::<Error>();
     const fn is_send<T: Send>() {}
     is_send::<ClientBuilder>();
@@ -113,8 +116,12 @@ fn one_client_commits_while_another_one_of_its_store_sends() {
     let (commits, wires) = thread::scope(|scope| {
         let sender = scope.spawn(|| send_all(&second, "sent", 60));
         let commits: Vec<Vec<u8>> = (0..10)
-            .map(|_| {
-                let pending = insist(|| groups[0].update());
+            .map(|i| {
+                // Every other time with a new signature key.
+                let pending = insist(|| match i % 2 {
+                    0 => groups[0].update(),
+                    _ => groups[0].commit().new_signature_key().stage(),
+                });
                 let message = pending.message().to_vec();
                 insist(|| pending.clone().confirm());
                 message
@@ -129,6 +136,7 @@ fn one_client_commits_while_another_one_of_its_store_sends() {
         wires.iter().map(|wire| text(groups[1].receive(wire).unwrap()).1).collect();
     assert_eq!(heard.len(), 60);
     alice.seals.assert_keys_of_visible_differ(&[commits, wires].concat());
+    assert_eq!(alice.rows("signer"), 1);
     agree(&[groups[0].clone(), groups[1].clone(), second]);
 }
 
@@ -169,4 +177,99 @@ fn threads_that_join_one_welcome() {
     assert_eq!(joined.len(), 1);
     let wire = group.send("one").unwrap();
     assert_eq!(text(joined[0].receive(&wire).unwrap()).1, "one");
+}
+
+/// Some confirm, one hears the echo: the client is in the group once.
+#[test]
+fn threads_that_confirm_one_join() {
+    let alice = client("alice", 1);
+    let bob = Person::new("bob", 2);
+    let (first, second) = (bob.build(), bob.open());
+    let group = alice.create_group().unwrap();
+    let info = group.group_info(GroupInfoOptions::default()).unwrap();
+    let pending = first.external_join(&info).stage().unwrap();
+    group.receive(pending.message()).unwrap();
+    let joined: usize = thread::scope(|scope| {
+        let confirm = |client: &Client| match client.pending_joins().unwrap().pop() {
+            Some(pending) => usize::from(pending.confirm().is_ok()),
+            None => 0,
+        };
+        let echo = |client: &Client| {
+            let received = insist(|| client.receive(pending.message()));
+            usize::from(matches!(received, Received::Joined(_)))
+        };
+        let threads = [
+            scope.spawn(move || confirm(&first)),
+            scope.spawn({
+                let second = second.clone();
+                move || confirm(&second)
+            }),
+            scope.spawn(move || echo(&second)),
+        ];
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(joined, 1);
+    let bobs = bob.open().group(group.id()).unwrap();
+    agree(&[group.clone(), bobs.clone()]);
+    all_talk(&[group, bobs]);
+}
+
+/// Everything that was sent while a client came back is of its old state or its new one, and is heard.
+#[test]
+fn one_client_comes_back_while_another_one_of_its_store_sends() {
+    let alice = Person::new("alice", 1);
+    let groups = group_of(&[alice.build(), client("bob", 2)]);
+    let second = alice.open().group(groups[0].id()).unwrap();
+    let (wires, commits) = thread::scope(|scope| {
+        let sender = scope.spawn(|| send_all(&second, "sent", 40));
+        let commits: Vec<Vec<u8>> = (0..2)
+            .map(|_| {
+                let info = groups[1].group_info(GroupInfoOptions::default()).unwrap();
+                let join = || groups[0].client().external_join(&info).rejoin().stage();
+                let pending = insist(join);
+                let message = pending.message().to_vec();
+                groups[1].receive(&message).unwrap();
+                insist(|| pending.clone().confirm());
+                message
+            })
+            .collect();
+        (sender.join().unwrap(), commits)
+    });
+    assert_eq!(commits.len(), 2);
+    let heard: BTreeSet<String> =
+        wires.iter().map(|wire| text(groups[1].receive(wire).unwrap()).1).collect();
+    assert_eq!(heard.len(), 40);
+    alice.seals.assert_keys_of_visible_differ(&wires);
+    agree(&[groups[0].clone(), groups[1].clone(), second]);
+}
+
+/// Of all who make the group that takes the place of another, one has made it.
+#[test]
+fn threads_that_reinitialize() {
+    let alice = Person::new("alice", 1);
+    let groups = group_of(&[alice.build(), client("bob", 2)]);
+    let second = alice.open().group(groups[0].id()).unwrap();
+    let pending = groups[0].commit().reinit(ReInitOptions::default()).stage().unwrap();
+    groups[1].receive(pending.message()).unwrap();
+    pending.confirm().unwrap();
+    let bob = groups[1].client();
+    let made: Vec<Continued> = thread::scope(|scope| {
+        let threads: Vec<_> = [&groups[0], &second, &groups[0], &second]
+            .into_iter()
+            .map(|group| {
+                let key_package = bob.key_package().unwrap();
+                scope.spawn(move || match group.reinitialize([key_package]) {
+                    Ok(continued) => Some(continued),
+                    Err(Error::Misuse(Misuse::GroupExists)) => None,
+                    Err(other) => panic!("{other:?}"),
+                })
+            })
+            .collect();
+        threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(made.len(), 1);
+    let bobs = bob.join(made[0].welcome().unwrap()).unwrap();
+    let seconds = second.client().group(bobs.id()).unwrap();
+    agree(&[bobs.clone(), made[0].group().clone(), seconds]);
+    all_talk(&[bobs, made[0].group().clone()]);
 }

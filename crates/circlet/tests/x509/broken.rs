@@ -414,14 +414,31 @@ fn nameless() {
     });
 }
 
-/// RFC 5280 section 4.1.2.1: version 1 (which has a version that DER leaves out) and version 2.
+/// RFC 5280 section 4.1.2.1: version 1 (which has a version that DER leaves out), with extensions and
+/// as it was meant without; version 1 and 2 written out; a version that there is not.
 #[test]
 fn other_versions() {
+    type Change = fn(&mut Content);
+    let without_extensions: Change = |content| {
+        content.version = None;
+        (content.basic_constraints, content.key_usage) = (None, None);
+        content.alternative_names.clear();
+    };
+    let versions: [(Change, X509Fault); 5] = [
+        (|content| content.version = None, X509Fault::Version),
+        (without_extensions, X509Fault::Version),
+        (|content| content.version = Some(0), X509Fault::Version),
+        (|content| content.version = Some(1), X509Fault::Version),
+        (|content| content.version = Some(3), X509Fault::Malformed),
+    ];
     for place in 0..2 {
-        assert_fault(place, X509Fault::Version, |world| {
-            let content = [&mut world.member, &mut world.middle].into_iter().nth(place).unwrap();
-            content.version = 1;
-        });
+        for (change, fault) in versions {
+            assert_fault(place, fault, |world| {
+                let content =
+                    [&mut world.member, &mut world.middle].into_iter().nth(place).unwrap();
+                change(content);
+            });
+        }
     }
 }
 

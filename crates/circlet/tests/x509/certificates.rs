@@ -42,8 +42,8 @@ pub(crate) fn key(cipher_suite: CipherSuite, seed: u64) -> SigningKey {
 /// What a certificate is to say.
 #[derive(Clone)]
 pub(crate) struct Content {
-    /// The encoding of the version: 2 is version 3.
-    pub(crate) version: u8,
+    /// The encoding of the version: 2 is version 3, and version 1 is left out.
+    pub(crate) version: Option<u8>,
     pub(crate) subject: &'static str,
     /// Another issuer than who signs.
     pub(crate) issuer: Option<&'static str>,
@@ -67,7 +67,7 @@ impl Content {
     /// Of a member of groups, for a year.
     pub(crate) fn member(subject: &'static str) -> Self {
         Self {
-            version: 2,
+            version: Some(2),
             subject,
             issuer: None,
             not_before: "250101000000Z",
@@ -99,8 +99,14 @@ impl Content {
         let algorithm = self.signature_algorithm.clone();
         let algorithm = sequence(&[algorithm.unwrap_or_else(|| signature_algorithm(signer))]);
         let key_algorithm = self.key_algorithm.clone().unwrap_or_else(|| key_algorithm(key));
+        let version = self.version.map(|version| value(0xa0, &value(INTEGER, &[version])));
+        let extensions = self.extensions();
+        let extensions = match extensions.is_empty() {
+            true => Vec::new(),
+            false => value(0xa3, &sequence(&extensions)),
+        };
         let signed = sequence(&[
-            value(0xa0, &value(INTEGER, &[self.version])),
+            version.unwrap_or_default(),
             value(INTEGER, &[7]),
             algorithm.clone(),
             name(self.issuer.unwrap_or(issuer)),
@@ -110,7 +116,7 @@ impl Content {
             ]),
             name(self.subject),
             sequence(&[sequence(&[key_algorithm]), bits(key.public_key().as_bytes())]),
-            value(0xa3, &sequence(&self.extensions())),
+            extensions,
         ]);
         let signature = signer.sign(&signed).unwrap();
         sequence(&[signed, algorithm, bits(&signature.0)])

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use circlet::client::{ClientBuilder, Clock};
 use circlet::crypto::CipherSuite;
-use circlet::identity::x509::{X509Names, X509Validator};
-use circlet::identity::{Credential, CredentialType};
+use circlet::group::LeafChange;
+use circlet::identity::x509::{X509Fault, X509Names, X509Validator};
+use circlet::identity::{Credential, CredentialCheck, CredentialType, CredentialUse, Signer};
 use circlet::storage::MemoryStorage;
 use circlet::{Client, Error, Group, Misuse, Received, Refused};
 
@@ -158,20 +159,124 @@ fn own_key() {
     assert!(matches!(built, Err(Error::Refused(Refused::Credential))));
 }
 
+/// Another town, of whose authorities nobody here has heard.
+fn elsewhere() -> Town {
+    let mut elsewhere = Town::new(P256);
+    (elsewhere.world.root.subject, elsewhere.world.root_key) = ("Elsewhere", key(P256, 21));
+    elsewhere.world.middle_key = key(P256, 22);
+    elsewhere
+}
+
+/// Who trusts the authorities of both towns.
+fn trusts_both(town: &Town, elsewhere: &Town) -> X509Validator {
+    X509Validator::builder()
+        .trust_anchor(town.world.root_certificate())
+        .trust_anchor(elsewhere.world.root_certificate())
+        .clock(|| NOW)
+        .build()
+        .unwrap()
+}
+
 /// V-5.3-03: somebody whose authority nobody trusts is not invited, and a welcome from there is
-/// refused.
+/// refused and uses nothing up; whoever trusts both is at home with either.
 #[test]
 fn strangers_are_refused() {
-    let town = Town::new(P256);
-    let mut elsewhere = Town::new(P256);
-    elsewhere.world.root_key = key(P256, 21);
-    let (alice, mallory) = (town.client("alice", 11), elsewhere.client("mallory", 14));
+    let (town, elsewhere) = (Town::new(P256), elsewhere());
+    let store = MemoryStorage::new();
+    let alice = town.builder("alice", 11).storage(store.clone()).build().unwrap();
+    let mallory = elsewhere.builder("mallory", 14).validator(trusts_both(&town, &elsewhere));
+    let mallory = mallory.build().unwrap();
+    let verdict = town.validator(false).check(&CredentialCheck::new(
+        mallory.credential(),
+        key(P256, 14).public_key(),
+        CredentialUse::Add,
+    ));
+    let error = verdict.unwrap_err();
+    assert_eq!((error.certificate, error.fault), (1, X509Fault::UntrustedIssuer));
+
     let alices = alice.create_group().unwrap();
     let invited = alices.invite([mallory.key_package().unwrap()]);
     assert!(matches!(invited, Err(Error::Refused(Refused::Credential))));
     assert_eq!(alices.epoch().unwrap(), 0);
     assert_eq!(alices.members().unwrap().len(), 1);
     assert!(alices.pending_commit().unwrap().is_none());
+
+    let key_package = alice.key_package().unwrap();
+    let before = rows(&store);
+    let theirs = mallory.create_group().unwrap();
+    let welcome = theirs.invite([&key_package]).unwrap().confirm().unwrap().welcome();
+    for joined in [alice.join(&welcome).map(drop), alice.receive(&welcome).map(drop)] {
+        assert!(matches!(joined, Err(Error::Refused(Refused::Credential))), "{joined:?}");
+    }
+    assert_eq!(rows(&store), before);
+    // The same Welcome is sound: with both anchors the same client joins by it.
+    let chain = alice.credential().clone();
+    drop(alice);
+    let alice = Client::builder_for(chain).validator(trusts_both(&town, &elsewhere));
+    let alice = alice.clock(town.time.clone()).storage(store).open().unwrap();
+    let joined = alice.join(&welcome).unwrap();
+    let wire = joined.send(b"from another town").unwrap();
+    hears(&theirs, &wire, "alice@example.org", b"from another town");
+}
+
+/// V-5.3-04, V-5.3-05: a certificate that was renewed for the same key takes the old one's place: in
+/// the store when the client is opened, in a group by a Commit.
+#[test]
+fn v_5_3_04_a_renewed_certificate() {
+    let town = Town::new(P256);
+    let store = MemoryStorage::new();
+    let alice = town.builder("alice", 11).storage(store.clone()).build().unwrap();
+    let bob = town.client("bob", 12);
+    let alices = alice.create_group().unwrap();
+    let pending = alices.invite([bob.key_package().unwrap()]).unwrap();
+    let bobs = bob.join(pending.confirm().unwrap().welcome()).unwrap();
+    let id = alices.id().clone();
+    drop((alice, alices));
+
+    town.time.set(NEXT_YEAR);
+    let renewed = |content: Content, seed| {
+        let content = Content { not_after: "270101000000Z", ..content };
+        let issued = content.issue(&key(P256, seed), "Middle", &town.world.middle_key);
+        Credential::x509([issued, town.world.middle_certificate()])
+    };
+    let names = vec![email("alice@example.org")];
+    let content = Content { alternative_names: names, ..Content::member("alice") };
+    let open = |credential: &Credential, renew: bool| {
+        let builder = Client::builder_for(credential.clone()).validator(town.validator(false));
+        let builder = builder.clock(town.time.clone()).storage(store.clone());
+        if renew { builder.renew_credential() } else { builder }.open()
+    };
+    let before = rows(&store);
+    let new = renewed(content.clone(), 11);
+    assert!(matches!(open(&new, false), Err(Error::Misuse(Misuse::OtherClient))));
+    // Another one's name, another one's key, and one that has expired as the old one has.
+    let expired = {
+        let content = Content { not_after: "260601000000Z", ..content.clone() };
+        let issued = content.issue(&key(P256, 11), "Middle", &town.world.middle_key);
+        Credential::x509([issued, town.world.middle_certificate()])
+    };
+    let others = Content { alternative_names: vec![email("bob@example.org")], ..content.clone() };
+    for refused in [renewed(others, 11), renewed(content, 15), expired] {
+        let refused = open(&refused, true);
+        assert!(matches!(refused, Err(Error::Refused(Refused::Credential))), "{refused:?}");
+    }
+    assert_eq!(rows(&store), before);
+
+    let alice = open(&new, true).unwrap();
+    drop(alice);
+    let alice = open(&new, false).unwrap();
+    let alices = alice.group(&id).unwrap();
+    let key = alices.own_member().unwrap().signature_key;
+    let change = LeafChange { credential: Some(new.clone()), ..LeafChange::default() };
+    let pending = alices.commit().leaf(change).stage().unwrap();
+    bobs.receive(pending.message()).unwrap();
+    pending.confirm().unwrap();
+    let member = bobs.members().unwrap().remove(0);
+    assert_eq!((member.credential, member.signature_key), (new, key));
+    let wire = alices.send(b"renewed").unwrap();
+    hears(&bobs, &wire, "alice@example.org", b"renewed");
+    // Its key packages have the new one: with the old one nobody would take them any more.
+    assert!(bob.check_key_package(alice.key_package().unwrap()).is_ok());
 }
 
 /// V-5.3-03: a Commit that adds somebody whom the receiver does not trust is refused and changes
@@ -179,14 +284,8 @@ fn strangers_are_refused() {
 #[test]
 fn a_commit_that_adds_a_stranger() {
     let town = Town::new(P256);
-    let mut elsewhere = Town::new(P256);
-    elsewhere.world.root_key = key(P256, 21);
-    let both = X509Validator::builder()
-        .trust_anchor(town.world.root_certificate())
-        .trust_anchor(elsewhere.world.root_certificate())
-        .clock(|| NOW)
-        .build()
-        .unwrap();
+    let elsewhere = elsewhere();
+    let both = trusts_both(&town, &elsewhere);
     let alice = town.builder("alice", 11).validator(both).build().unwrap();
     let store = MemoryStorage::new();
     let bob = town.builder("bob", 12).storage(store.clone()).build().unwrap();

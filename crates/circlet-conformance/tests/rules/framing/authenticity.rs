@@ -121,15 +121,34 @@ fn an_external_sender_that_is_unknown() -> Result<(), Error> {
     is_heard(&mut group)
 }
 
+/// V-6.1-04: an external sender that says to be another one.
+#[test]
+fn an_external_sender_in_the_place_of_another() -> Result<(), Error> {
+    let builder = TestGroup::builder(SUITE).size(3);
+    let suite = builder.settings()?.suite;
+    let mut servers = [Outsider::new(&suite, "one", 7)?, Outsider::new(&suite, "two", 8)?];
+    let entries = external_senders(&[servers[0].entry(), servers[1].entry()])?;
+    let mut group = builder.extensions(Extensions::from_iter([entries])).build()?;
+    let context = group.members[0].state().context().clone();
+    let message = servers[1].external_proposal(&context, 0, remove())?.public()?;
+    refuses(&mut group, message, Violation::ContentSignature);
+    let message = servers[1].external_proposal(&context, 1, remove())?.public()?;
+    assert!(matches!(group.members[0].receive(message)?, Heard::Proposal(_)));
+    Ok(())
+}
+
 /// V-6.1-04: an external sender proposes what only members may.
 #[test]
 fn an_external_sender_that_updates() -> Result<(), Error> {
     let (mut group, mut server) = with_sender()?;
     let context = group.members[0].state().context().clone();
     let update = group.insider(1)?.update().proposal()?;
-    for proposal in [update, Proposal::ExternalInit(vec![7; 32])] {
+    let init = Proposal::ExternalInit(vec![7; 32]);
+    for (proposal, expected) in
+        [(update, Violation::ExternalUpdate), (init, Violation::ExternalProposalType)]
+    {
         let message = server.external_proposal(&context, 0, proposal)?.public()?;
-        refuses(&mut group, message, Violation::ExternalProposalType);
+        refuses(&mut group, message, expected);
     }
     Ok(())
 }
@@ -186,6 +205,9 @@ fn a_new_member_that_proposes_something_else() -> Result<(), Error> {
     refuses(&mut group, message, Violation::ContentSignature);
     newcomer.signer = own.signer.clone();
     let add = Proposal::Add(newcomer.key_package()?);
+    let members = group.members[1].signer.clone();
+    let message = own.new_member_proposal(&context, add.clone())?.signer(members).public()?;
+    refuses(&mut group, message, Violation::ContentSignature);
     let message = own.new_member_proposal(&context, add)?.public()?;
     assert!(matches!(group.members[0].receive(&message)?, Heard::Proposal(_)));
     Ok(())

@@ -1,5 +1,6 @@
 //! Leaves (sections 5.3, 7.2, 7.3 and 16.7), in each place where one comes into a group: in a
-//! KeyPackage, an Update, a Commit's path, and the tree that a joiner gets.
+//! KeyPackage, an Update, the path of a member's Commit and of an external one, and the tree that a
+//! joiner gets.
 
 mod capabilities;
 mod credentials;
@@ -12,12 +13,15 @@ use std::sync::Arc;
 
 use circlet::Error;
 use circlet::codec::{CustomProposal, DecodeContext};
-use circlet::identity::{CredentialCheck, CredentialRejected, CredentialType, CredentialValidator};
-use circlet::message::Proposal;
+use circlet::group::{ExternalJoin, OpenedGroupInfo};
+use circlet::identity::{
+    CredentialCheck, CredentialRejected, CredentialType, CredentialValidator, SigningKey,
+};
+use circlet::message::{Content, MlsMessage, Proposal, PublicMessage, Sender};
 use circlet::rules::Violation;
-use circlet::testing::{Heard, Insider, Node, TestGroup, TestGroupBuilder};
+use circlet::testing::{Heard, Insider, Node, Outsider, TestGroup, TestGroupBuilder};
 use circlet::tree::{
-    ExtensionType, Extensions, LeafNode, LeafNodeContent, LeafPosition, ProposalType,
+    ExtensionType, Extensions, LeafIndex, LeafNode, LeafNodeContent, LeafPosition, ProposalType,
     RequiredCapabilities,
 };
 
@@ -125,6 +129,57 @@ fn refused_in_path(builder: TestGroupBuilder, edit: Edit) -> Result<Error, Error
     Ok(error)
 }
 
+/// Why members refuse such a leaf of somebody who joins by an external Commit. It is signed as it
+/// should be; what is encrypted and tagged with the Commit is over the leaf as it was.
+#[track_caller]
+fn refused_in_external_commit(builder: TestGroupBuilder, edit: Edit) -> Result<Error, Error> {
+    refused_external_leaf(builder, |leaf, position, signer| {
+        let mut content = LeafNodeContent::clone(leaf);
+        edit(&mut content);
+        Ok(LeafNode::sign(content, position, signer)?)
+    })
+}
+
+/// Why members refuse an external Commit with another leaf in its path.
+#[track_caller]
+fn refused_external_leaf(
+    builder: TestGroupBuilder,
+    edit: impl FnOnce(&LeafNode, LeafPosition<'_>, &SigningKey) -> Result<LeafNode, Error>,
+) -> Result<Error, Error> {
+    let mut group = open_to_anybody(builder)?;
+    let mut joiner = group.newcomer("new")?;
+    joiner.validator = Arc::new(Anybody);
+    let info = group.insider(1)?.group_info().external_pub().build()?;
+    let request = ExternalJoin {
+        leaf: joiner.template.clone(),
+        replaces: None,
+        psks: Vec::new(),
+        authenticated_data: Vec::new(),
+    };
+    let opened = OpenedGroupInfo::open(joiner.settings.clone(), info, None)?;
+    let (judge, mut rng) = (joiner.judge(), joiner.rng.clone());
+    let staged = opened.review(&Anybody)?.join(request, &judge, &joiner.signer, &mut rng)?;
+    let MlsMessage::Public(PublicMessage { content, auth, .. }) =
+        MlsMessage::read(staged.message(), &joiner.settings.context)?
+    else {
+        panic!("not public")
+    };
+    let Content::Commit(mut commit) = content.content else { panic!("no Commit") };
+    let context = group.members[0].state().context().clone();
+    let place = group.members[0].state().tree().members().count() as u32;
+    let (group_id, leaf_index) = (context.group_id.as_bytes(), LeafIndex(place));
+    let path = commit.path.as_mut().unwrap();
+    path.leaf_node = edit(&path.leaf_node, LeafPosition { group_id, leaf_index }, &joiner.signer)?;
+    let mut outsider = Outsider::new(joiner.suite(), "new", 7)?;
+    outsider.signer = joiner.signer.clone();
+    let content = Content::Commit(commit);
+    let frame = outsider.content(&context, Sender::NewMemberCommit, content)?;
+    let forged = frame.edit_confirmation_tag(|tag| *tag = auth.confirmation_tag).public()?;
+    let error = group.members[0].refuses(forged);
+    assert!(matches!(group.members[0].receive(staged.message())?, Heard::Commit(_)));
+    Ok(error)
+}
+
 /// Why a joiner refuses a tree with such a leaf of the member that welcomes it; it keeps its key
 /// package, and joins by a Welcome that is as it should be.
 #[track_caller]
@@ -166,7 +221,7 @@ fn edited(insider: &Insider, edit: Edit) -> LeafNode {
     LeafNode::sign(content, position, &insider.signer).unwrap()
 }
 
-/// The same violation in all four places.
+/// The same violation in all five places.
 #[track_caller]
 fn refused_everywhere(
     builder: &TestGroupBuilder,
@@ -176,6 +231,7 @@ fn refused_everywhere(
     assert_violation(&refused_in_add(builder.clone(), edit)?, violation);
     assert_violation(&refused_in_update(builder.clone(), edit)?, violation);
     assert_violation(&refused_in_path(builder.clone(), edit)?, violation);
+    assert_violation(&refused_in_external_commit(builder.clone(), edit)?, violation);
     assert_violation(&refused_on_join(builder.clone(), edit)?, violation);
     Ok(())
 }

@@ -7,9 +7,11 @@ use circlet::identity::{Credential, sign_with_label};
 use circlet::message::{GroupId, KeyPackage, Proposal};
 use circlet::rules::Violation;
 use circlet::testing::{Insider, TestGroup, leaf_with_signature};
-use circlet::tree::{Extension, LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource, Lifetime};
+use circlet::tree::{
+    Extension, LeafIndex, LeafNode, LeafNodeContent, LeafNodeSource, LeafPosition, Lifetime,
+};
 
-use super::{Edit, goes_on, plain, refused_tree};
+use super::{Edit, goes_on, plain, refused_external_leaf, refused_tree};
 use crate::support::{SUITE, assert_violation};
 
 /// Changes to a signature: none of them leaves it one.
@@ -78,6 +80,35 @@ fn the_signature_of_a_paths_leaf() -> Result<(), Error> {
     let commit = insider.commit().leaf_signer(other).public()?;
     assert_violation(&group.members[0].refuses(commit), Violation::LeafSignature);
     goes_on(&mut group, &mut insider)
+}
+
+/// V-7.3-02: in the path of an external Commit.
+#[test]
+fn the_signature_of_a_joiners_leaf() -> Result<(), Error> {
+    for edit in BREAKS {
+        let error = refused_external_leaf(plain(), |leaf, _, _| {
+            let mut signature = signature_of(leaf);
+            edit(&mut signature);
+            leaf_with_signature(LeafNodeContent::clone(leaf), signature)
+        })?;
+        assert_violation(&error, Violation::LeafSignature);
+    }
+    Ok(())
+}
+
+/// V-7.2-11: nor is it signed for another place, or for none.
+#[test]
+fn a_joiners_leaf_of_another_place() -> Result<(), Error> {
+    let error = refused_external_leaf(plain(), |leaf, position, signer| {
+        let position = LeafPosition { leaf_index: LeafIndex(1), ..position };
+        Ok(LeafNode::sign(LeafNodeContent::clone(leaf), position, signer)?)
+    })?;
+    assert_violation(&error, Violation::LeafSignature);
+    let error = refused_external_leaf(plain(), |leaf, _, signer| {
+        signed(LeafNodeContent::clone(leaf), None, signer)
+    })?;
+    assert_violation(&error, Violation::LeafSignature);
+    Ok(())
 }
 
 /// The signature of a leaf: what it ends with.

@@ -2,7 +2,7 @@
 
 use circlet::Error;
 use circlet::codec::DecodeError;
-use circlet::crypto::HpkePublicKey;
+use circlet::crypto::{HpkePublicKey, SignaturePublicKey};
 use circlet::message::Proposal;
 use circlet::rules::Violation;
 use circlet::testing::{TestGroup, TestGroupBuilder, extensions_unchecked};
@@ -13,7 +13,7 @@ use circlet::tree::{
 
 use super::{
     CREDENTIAL, EXTENSION, Edit, PROPOSAL, demanding, plain, refused_everywhere, refused_in_add,
-    refused_in_path, refused_in_update, refused_on_join,
+    refused_in_external_commit, refused_in_path, refused_in_update, refused_on_join,
 };
 use crate::support::{SUITE, assert_violation};
 
@@ -93,7 +93,13 @@ fn an_extension_twice() -> Result<(), Error> {
         leaf.extensions = extensions_unchecked(vec![id.clone(), id]);
     };
     type Place = fn(TestGroupBuilder, Edit) -> Result<Error, Error>;
-    let places: [Place; 4] = [refused_in_add, refused_in_update, refused_in_path, refused_on_join];
+    let places: [Place; 5] = [
+        refused_in_add,
+        refused_in_update,
+        refused_in_path,
+        refused_in_external_commit,
+        refused_on_join,
+    ];
     for refused in places {
         let error = refused(plain(), edit)?;
         let duplicate = Error::Malformed(DecodeError::DuplicateExtension(1));
@@ -156,6 +162,26 @@ fn the_source_of_a_path() -> Result<(), Error> {
     ];
     for edit in edits {
         assert_violation(&refused_in_path(plain(), edit)?, Violation::PathLeafSource);
+        let external = refused_in_external_commit(plain(), edit)?;
+        assert_violation(&external, Violation::PathLeafSource);
+    }
+    Ok(())
+}
+
+/// V-5.1.1-02: a leaf has a signature key that is none of the suite's: in an Update and in a path,
+/// whose message is signed with the old one.
+#[test]
+fn a_signature_key_of_no_use() -> Result<(), Error> {
+    let edits: [Edit; 2] = [
+        |leaf| leaf.signature_key = SignaturePublicKey::new(&[4; 65]),
+        // A point of small order.
+        |leaf| leaf.signature_key = SignaturePublicKey::new(&[0; 32]),
+    ];
+    for edit in edits {
+        let error = refused_in_update(plain(), edit)?;
+        assert_violation(&error, Violation::InvalidSignatureKey);
+        let error = refused_in_path(plain(), edit)?;
+        assert_violation(&error, Violation::InvalidSignatureKey);
     }
     Ok(())
 }
@@ -179,7 +205,8 @@ fn a_path_is_held_to_the_rules_of_an_update() -> Result<(), Error> {
     ];
     for (builder, edit, violation) in demands {
         assert_violation(&refused_in_update(builder.clone(), edit)?, violation);
-        assert_violation(&refused_in_path(builder, edit)?, violation);
+        assert_violation(&refused_in_path(builder.clone(), edit)?, violation);
+        assert_violation(&refused_in_external_commit(builder, edit)?, violation);
     }
     Ok(())
 }

@@ -282,7 +282,7 @@ fn v_13_5_03_grease_is_in_no_group_context() {
     }
 }
 
-/// V-12.4.3-02, V-13.0-08, V-12.4.3.1-25: a joiner supports what the group has.
+/// V-12.4.3-02, V-13.0-08: a joiner supports what the group has.
 #[test]
 fn v_12_4_3_02_a_joiner_supports_the_groups_extensions() {
     let mut alice = Actor::new(SUITE, "alice", 1);

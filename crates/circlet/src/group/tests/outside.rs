@@ -298,9 +298,13 @@ fn an_external_sender_may_not_do_everything() {
         assert!(!members[0].state().has_pending_proposals());
     }
     let leaf_node = members[1].state().tree().leaf(leaf(1)).unwrap().clone();
-    for proposal in [Proposal::Update(leaf_node), Proposal::ExternalInit(vec![1; 32])] {
+    let init = Proposal::ExternalInit(vec![1; 32]);
+    for (proposal, expected) in [
+        (Proposal::Update(leaf_node), Violation::ExternalUpdate),
+        (init, Violation::ExternalProposalType),
+    ] {
         let error = outsider.propose(0, proposal, &ds).unwrap_err();
-        assert!(matches!(error, Error::Violation(Violation::ExternalProposalType)));
+        assert!(matches!(error, Error::Violation(violation) if violation == expected));
     }
 }
 

@@ -1,7 +1,20 @@
 use super::super::{PreSharedKeyId, Psk, ResumptionPskUsage, psk_secret};
 use super::{assert_codec, decode, secret, suite};
 use crate::codec::{DecodeError, Encode};
-use crate::crypto::{CryptoError, Secret};
+use crate::crypto::{CryptoError, Rng, RngError, Secret};
+
+/// No byte is as the one before.
+struct Ascending(u8);
+
+impl Rng for Ascending {
+    fn fill(&mut self, out: &mut [u8]) -> Result<(), RngError> {
+        for byte in out {
+            self.0 = self.0.wrapping_add(1);
+            *byte = self.0;
+        }
+        Ok(())
+    }
+}
 
 fn external(name: &[u8], nonce: u8) -> PreSharedKeyId {
     PreSharedKeyId { psk: Psk::External { psk_id: name.to_vec() }, psk_nonce: vec![nonce; 2] }
@@ -24,6 +37,22 @@ fn the_encoding_is_that_of_section_8_4() {
         let expected =
             [b"\x02", &[value][..], b"\x05group", &[0, 0, 0, 0, 0, 0, 1, 2], b"\x02\x07\x07"];
         assert_codec(&resumption(usage), &expected.concat());
+    }
+}
+
+/// V-12.1.4-03, V-8.4-02: a nonce is what the generator gives, all of it, and another one for each
+/// use.
+#[test]
+fn nonces_are_random() {
+    let psk = || Psk::External { psk_id: b"id".to_vec() };
+    let (mut rng, mut same) = (Ascending(3), Ascending(3));
+    let mut seen = Vec::new();
+    for length in [32, 32, 64] {
+        let id = PreSharedKeyId::fresh::<RngError>(psk(), length, &mut rng).unwrap();
+        let random = Secret::random(&mut same, length).unwrap();
+        assert_eq!(id.psk_nonce, random.as_bytes());
+        assert!(!seen.contains(&id.psk_nonce));
+        seen.push(id.psk_nonce);
     }
 }
 

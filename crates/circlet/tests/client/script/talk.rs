@@ -1,78 +1,12 @@
-//! One conversation in steps, after any of which somebody may crash.
-
-use std::collections::BTreeMap;
-
 use circlet::Received;
-use circlet::storage::{MemoryStorage, Storage};
 
-use crate::app::{App, Habits};
-use crate::harness::Person;
-
-pub(crate) const ALICE: usize = 0;
-pub(crate) const BOB: usize = 1;
-pub(crate) const CAROL: usize = 2;
-const NAMES: [&str; 3] = ["alice", "bob", "carol"];
-
-pub(crate) struct World {
-    pub(crate) apps: Vec<App>,
-    /// Messages that come later.
-    kept: BTreeMap<&'static str, Vec<u8>>,
-}
-
-pub(crate) type Step = fn(&mut World);
-
-impl World {
-    pub(crate) fn in_memory(habits: Habits) -> Self {
-        Self::new(habits, |_| {
-            let store = MemoryStorage::new();
-            Box::new(move || Box::new(store.clone()))
-        })
-    }
-
-    pub(crate) fn new(
-        habits: Habits,
-        store: impl Fn(usize) -> Box<dyn Fn() -> Box<dyn Storage> + Send + Sync>,
-    ) -> Self {
-        let app = |i: usize| App::new(Person::with_store(NAMES[i], i as u64 + 1, store(i)), habits);
-        Self { apps: (0..NAMES.len()).map(app).collect(), kept: BTreeMap::new() }
-    }
-
-    /// Everybody in `to` gets it.
-    fn deliver(&mut self, wire: &[u8], to: &[usize]) {
-        for app in to {
-            self.apps[*app].receive(wire);
-        }
-    }
-
-    fn keep(&mut self, name: &'static str, wire: Vec<u8>) {
-        assert!(self.kept.insert(name, wire).is_none());
-    }
-
-    fn take(&mut self, name: &str) -> Vec<u8> {
-        self.kept.remove(name).unwrap()
-    }
-
-    fn leaf_of(&mut self, app: usize) -> circlet::tree::LeafIndex {
-        self.apps[app].own_leaf()
-    }
-
-    /// Runs the steps, and says after each what everybody sees.
-    pub(crate) fn run(&mut self, mut after: impl FnMut(&mut Self)) -> Vec<Vec<String>> {
-        let steps = STEPS.iter().map(|step| {
-            step(self);
-            after(self);
-            self.apps.iter_mut().map(App::view).collect()
-        });
-        let views = steps.collect();
-        assert!(self.kept.is_empty(), "not all messages came");
-        let authenticators: Vec<_> = self.apps.iter_mut().map(App::authenticator).collect();
-        assert!(authenticators.iter().all(|seen| seen.is_some() && *seen == authenticators[0]));
-        views
-    }
-}
+use super::{ALICE, BOB, CAROL, Script, Step};
 
 /// Invite, talk, propose, stage, confirm, discard, lose, remove, join again.
-pub(crate) const STEPS: &[Step] = &[
+pub(crate) static TALK: Script =
+    Script { clients: 3, steps: STEPS, together: &[(b"the room", &[ALICE, BOB, CAROL])] };
+
+const STEPS: &[Step] = &[
     |world| world.apps[ALICE].create(),
     |world| {
         let key_package = world.apps[BOB].key_package();

@@ -1,0 +1,100 @@
+//! Runs histories and prints a table.
+//!
+//! `circlet-mixed --suite 1..7|all --seeds N --first S [--pair circlet,openmls,mls-rs]`
+
+use std::process::ExitCode;
+
+use circlet_mixed::abilities::LEFT_OUT;
+use circlet_mixed::history::{Options, Tally, run};
+use circlet_mixed::member::Peer;
+use circlet_mixed::peers::supports;
+
+const USAGE: &str =
+    "circlet-mixed [--suite 1..7|all] [--seeds N] [--first S] [--pair circlet,openmls,mls-rs]";
+
+struct Arguments {
+    suites: Vec<u16>,
+    seeds: u64,
+    first: u64,
+    peers: Vec<Peer>,
+}
+
+fn main() -> ExitCode {
+    let Some(arguments) = arguments(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    println!("| suite | members of | seeds | epochs | commits by | proposals | messages | read | lost races | disagreements | left out |");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    let mut failed = false;
+    for suite in &arguments.suites {
+        failed |= run_suite(*suite, &arguments);
+    }
+    if !LEFT_OUT.is_empty() {
+        println!();
+        for row in LEFT_OUT {
+            println!("{} {}: {}", row.peer, row.operation, row.why);
+        }
+    }
+    ExitCode::from(u8::from(failed))
+}
+
+/// Prints one row, and each disagreement on standard error. Says whether there was one.
+fn run_suite(suite: u16, arguments: &Arguments) -> bool {
+    let peers: Vec<_> =
+        arguments.peers.iter().copied().filter(|peer| supports(*peer, suite)).collect();
+    let mut tally = Tally::default();
+    let mut disagreements = 0;
+    for seed in arguments.first..arguments.first.saturating_add(arguments.seeds) {
+        match run(&Options { suite, peers: peers.clone(), seed }) {
+            Ok(one) => tally.add(&one),
+            Err(disagreement) => {
+                disagreements += 1;
+                eprintln!("{disagreement}");
+            }
+        }
+    }
+    let names: Vec<_> = peers.iter().map(|peer| peer.name()).collect();
+    let commits: Vec<_> =
+        tally.commits.iter().map(|(peer, count)| format!("{peer} {count}")).collect();
+    let left_out: Vec<_> = tally
+        .left_out
+        .iter()
+        .map(|((peer, operation), count)| format!("{peer} {operation} {count}"))
+        .collect();
+    println!(
+        "| {suite} | {} | {} | {} | {} | {} | {} | {} | {} | {disagreements} | {} |",
+        names.join(", "),
+        tally.seeds,
+        tally.epochs,
+        commits.join(", "),
+        tally.proposals,
+        tally.messages,
+        tally.reads,
+        tally.lost,
+        left_out.join(", "),
+    );
+    disagreements > 0
+}
+
+fn arguments(mut given: impl Iterator<Item = String>) -> Option<Arguments> {
+    let mut arguments =
+        Arguments { suites: vec![1], seeds: 25, first: 0, peers: Peer::ALL.to_vec() };
+    while let Some(name) = given.next() {
+        let value = given.next()?;
+        match name.as_str() {
+            "--suite" if value == "all" => arguments.suites = (1..=7).collect(),
+            "--suite" => {
+                let suite = value.parse().ok().filter(|suite| (1..=7).contains(suite))?;
+                arguments.suites = vec![suite];
+            }
+            "--seeds" => arguments.seeds = value.parse().ok()?,
+            "--first" => arguments.first = value.parse().ok()?,
+            "--pair" => {
+                arguments.peers = value.split(',').map(Peer::of_name).collect::<Option<_>>()?;
+            }
+            _ => return None,
+        }
+    }
+    Some(arguments)
+}

@@ -1,0 +1,214 @@
+#!/usr/bin/env bash
+# The working group's interop scripts, played by its own runner against our client and others'.
+#
+#   interop/run.sh self                    our client with itself
+#   interop/run.sh mls-go                  our client with mls-go's
+#   interop/run.sh all                     both
+#   interop/run.sh --peer NAME=HOST:PORT   our client with one that is running; can be repeated
+#
+#   --suites "1 2 3"         only these cipher suites (default: all that both have)
+#   --configs "commit …"     only these (default: all eight)
+#   --mode public|private    only this form of handshake messages (default: both)
+#   --grease all|capabilities|off   what our client sends of it (default: all)
+#   --runner PATH            a test runner that is built
+#   --runner-source DIR      a checkout of mls-implementations to build it from
+#   --mls-go PATH            mls-go's interop server, built
+#   --mls-go-source DIR      a checkout of mls-go to build it from
+#   --results DIR            where the runner's results go (default: interop/results)
+#
+# Without a path the sources are had as Go modules, at the versions below. Building the runner needs
+# Go and protoc. Ends with 1 if any case failed, with 3 if a program could not be had.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+runner_module=github.com/mlswg/mls-implementations@cfd450286d1bfd9cd2519b95c80f9771f94a5b1a
+mls_go_module=github.com/thomas-vilte/mls-go@v1.6.0
+mls_go_server_module=github.com/thomas-vilte/mls-go/interop/server@9d524c5
+protoc_gen_go=google.golang.org/protobuf/cmd/protoc-gen-go@v1.33.0
+protoc_gen_go_grpc=google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.3.0
+
+cache=${CIRCLET_INTEROP_CACHE:-$here/.cache}
+results=$here/results
+all_configs='welcome_join application commit external_join external_proposals reinit branch deep_random'
+configs=$all_configs
+suites=''
+mode=''
+grease=all
+runner=${CIRCLET_INTEROP_RUNNER:-}
+runner_source=''
+mls_go=${CIRCLET_INTEROP_MLS_GO:-}
+mls_go_source=''
+self=false
+with_mls_go=false
+peers=()
+
+main() {
+    parse "$@"
+    mkdir -p "$cache" "$results"
+    need_runner
+    "$with_mls_go" && need_mls_go
+    cargo build --release --quiet --manifest-path "$here/Cargo.toml" -p circlet-interop
+    target=$(cargo metadata --format-version 1 --no-deps --manifest-path "$here/Cargo.toml" |
+        sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    client=$target/release/circlet-interop
+
+    trap stop EXIT
+    local port
+    port=$(free_port)
+    start circlet "$port" "$client" serve --port "$port" --grease "$grease"
+    ours=127.0.0.1:$port
+
+    local status=0 peer
+    if "$self"; then pair circlet "$ours" || status=1; fi
+    if "$with_mls_go"; then
+        port=$(free_port)
+        start mls-go "$port" "$mls_go" -port "$port"
+        pair mls-go "127.0.0.1:$port" || status=1
+    fi
+    for peer in "${peers[@]}"; do
+        pair "${peer%%=*}" "${peer#*=}" || status=1
+    done
+    exit "$status"
+}
+
+parse() {
+    while (($#)); do
+        case $1 in
+            self) self=true ;;
+            mls-go) with_mls_go=true ;;
+            all) self=true with_mls_go=true ;;
+            --peer) peers+=("${2:?}") && shift ;;
+            --suites) suites=${2:?} && shift ;;
+            --configs) configs=${2:?} && shift ;;
+            --mode) mode=-${2:?} && shift ;;
+            --grease) grease=${2:?} && shift ;;
+            --runner) runner=${2:?} && shift ;;
+            --runner-source) runner_source=${2:?} && shift ;;
+            --mls-go) mls_go=${2:?} && shift ;;
+            --mls-go-source) mls_go_source=${2:?} && shift ;;
+            --results) results=${2:?} && shift ;;
+            *) sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
+        esac
+        shift
+    done
+    if ! "$self" && ! "$with_mls_go" && ((${#peers[@]} == 0)); then parse --help; fi
+}
+
+# Plays every config with our client and one other in all roles, and prints their table.
+pair() {
+    local name=$1 address=$2 config suite files=() clients=(-client "$ours") random=()
+    [[ $address == "$ours" ]] || clients+=(-client "$address")
+    rm -rf "${results:?}/$name"
+    mkdir -p "$results/$name"
+    local common
+    common=$("$client" suites --client "$ours" --client "$address")
+    for suite in ${suites:-$common}; do
+        [[ " $common " == *" $suite "* ]] || continue
+        for config in $configs; do
+            random=()
+            # With 840 actors all assignments of two clients are not to be had.
+            [[ $config == deep_random ]] && random=(-random)
+            local file=$results/$name/$config-$suite.json
+            # shellcheck disable=SC2086
+            "$runner" "${clients[@]}" -config "$runner_configs/$config.json" -suite "$suite" \
+                "${random[@]}" $mode >"$file" 2>"$file.log" || true
+            files+=("$file")
+        done
+    done
+    "$client" report --name "circlet with $name" "${files[@]}"
+}
+
+need_runner() {
+    local source=$runner_source
+    if [[ -z $source && ( -z $runner || ! -d ${runner_configs:-} ) ]]; then
+        if [[ -n $runner && -d $(dirname "$runner")/configs ]]; then
+            runner_configs=$(dirname "$runner")/configs
+            return
+        fi
+        source=$(module "$runner_module") || missing 'the test runner' "$runner_module" \
+            '--runner PATH (with the folder configs beside it) or --runner-source DIR'
+    fi
+    local build=$cache/runner
+    [[ -n $runner ]] && { runner_configs=$source/interop/configs && return; }
+    rm -rf "$build"
+    cp -r "$source" "$build"
+    chmod -R u+w "$build"
+    command -v protoc >/dev/null || missing protoc 'the package protobuf-compiler' \
+        '--runner PATH (with the folder configs beside it)'
+    GOBIN=$cache/bin go install "$protoc_gen_go"
+    GOBIN=$cache/bin go install "$protoc_gen_go_grpc"
+    (
+        cd "$build/interop/proto"
+        PATH=$cache/bin:$PATH protoc -I . mls_client.proto \
+            --go_out=. --go_opt=paths=source_relative \
+            --go-grpc_out=. --go-grpc_opt=paths=source_relative
+        cd "$build" && go mod tidy >/dev/null 2>&1
+        cd interop/test-runner && go build -o "$cache/bin/test-runner" .
+    )
+    runner=$cache/bin/test-runner
+    runner_configs=$build/interop/configs
+}
+
+need_mls_go() {
+    [[ -n $mls_go ]] && return
+    local build=$cache/mls-go
+    rm -rf "$build"
+    if [[ -n $mls_go_source ]]; then
+        cp -r "$mls_go_source" "$build"
+    else
+        # The server is a module of its own that replaces its dependency by the folder around it.
+        local library server
+        library=$(module "$mls_go_module") && server=$(module "$mls_go_server_module") ||
+            missing "mls-go's interop server" "$mls_go_server_module" \
+                '--mls-go PATH or --mls-go-source DIR'
+        cp -r "$library" "$build"
+        chmod -R u+w "$build"
+        mkdir -p "$build/interop"
+        cp -r "$server" "$build/interop/server"
+    fi
+    chmod -R u+w "$build"
+    (cd "$build/interop/server" && go build -o "$cache/bin/mls-go-server" .)
+    mls_go=$cache/bin/mls-go-server
+}
+
+# The folder of a Go module, downloaded if it can be had.
+module() {
+    local found
+    found=$(cd / && GOFLAGS=-mod=mod go mod download -json "$1" 2>/dev/null) || return 1
+    sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p' <<<"$found"
+}
+
+missing() {
+    printf 'interop/run.sh: no %s: could not get %s.\nGive %s.\n' "$1" "$2" "$3" >&2
+    exit 3
+}
+
+started=()
+
+# start NAME PORT COMMAND...: a server in the background, waited for.
+start() {
+    local name=$1 port=$2 i
+    shift 2
+    "$@" >"$results/$name.log" 2>&1 &
+    started+=($!)
+    for i in {1..100}; do
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return
+        sleep 0.1
+    done
+    printf '%s does not answer on port %s; see %s\n' "$name" "$port" "$results/$name.log" >&2
+    exit 3
+}
+
+stop() {
+    ((${#started[@]})) && kill "${started[@]}" 2>/dev/null
+    wait 2>/dev/null || true
+}
+
+free_port() {
+    local port
+    for ((port = 50051 + RANDOM % 1000; ; port++)); do
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { printf '%s' "$port" && return; }
+    done
+}
+
+main "$@"
