@@ -398,7 +398,7 @@ fn keep_owners(leaves: &mut Vec<&CachedProposal>) {
 }
 
 /// Everybody's first, then everybody's second, and so on.
-fn in_turn<'a, T>(list: Vec<(&'a CachedProposal, T)>) -> Vec<(&'a CachedProposal, T)> {
+fn in_turn<T>(list: Vec<(&CachedProposal, T)>) -> Vec<(&CachedProposal, T)> {
     let mut turns: BTreeMap<Sender, usize> = BTreeMap::new();
     let mut list: Vec<_> = list
         .into_iter()
