@@ -233,7 +233,7 @@ fn joiners_have_limits_too() {
         let tree = group.members[0].state().tree();
         tree.members().map(|(_, leaf)| leaf.as_bytes().len()).max().unwrap()
     };
-    let mut join = |limits: Limits| {
+    let join = |limits: Limits| {
         let mut group = build(500);
         let mut dora = group.newcomer("dora").unwrap();
         dora.template.capabilities.extensions.push(kind);
