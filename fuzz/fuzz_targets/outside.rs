@@ -57,11 +57,15 @@ impl Scene {
         }
         let mut newcomer = group.newcomer("outsider")?;
         newcomer.signer = outsider.signer.clone();
+        // It may take the place of this member.
+        let is_old = |member: &&TestMember| member.is_active() && member.leaf() == LeafIndex(3);
+        let old = group.members.iter().find(is_old).unwrap();
+        newcomer.template.credential = old.template.credential.clone();
+        let old = old.leaf();
         let key_package = newcomer.key_package()?;
         let member = group.members.remove(1);
         let mut scene =
             Self { settings: member.settings.clone(), member, outsider, contents: Vec::new() };
-        let old = group.members[2].leaf();
         let requests = [(None, false), (Some(old), false), (None, true), (Some(old), true)];
         for (replaces, psk) in requests {
             let content = scene.join(&newcomer, replaces, psk)?;
@@ -218,7 +222,7 @@ impl Scene {
         match state.open(MlsMessage::read(message, &self.settings.context)?, Some(NOW))? {
             Opened::Proposal(opened) => opened.review(state, &BasicValidator).map(drop),
             Opened::Commit(opened) => {
-                state.process(opened.review(&BasicValidator)?, psks)?;
+                drop(state.process(opened.review(&BasicValidator)?, psks)?);
                 panic!("a confirmation tag by nobody");
             }
             other => panic!("{other:?}"),

@@ -29,7 +29,7 @@ circlet-conformance table --check
     Fails if CONFORMANCE.md is not what would be written, and says which lines differ.
 circlet-conformance mutate [ROW...]
     Switches off the rule of each row (V-7.3-10, ...; all rows that have a test if none is named)
-    and runs the row's tests. Writes mutations.txt.
+    and runs all of the row's tests. Writes to mutations.txt which of them notice.
 ";
 
 fn main() -> ExitCode {
@@ -50,7 +50,7 @@ fn run(arguments: &[String]) -> Result<(), Problem> {
         ["table"] => table::write(&sources::root()?),
         ["table", "--check"] => table::check(&sources::root()?),
         ["mutate", rows @ ..] if rows.iter().all(|row| !row.starts_with('-')) => {
-            mutate::run(&sources::root()?, rows)
+            mutate::mutate(&sources::root()?, rows)
         }
         ["--help" | "-h"] => {
             // Nobody is there to read it if this fails.

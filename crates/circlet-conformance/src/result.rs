@@ -6,8 +6,8 @@ use std::fmt;
 /// What happened to a row's tests while its rule was off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// This test failed.
-    Killed(String),
+    /// These tests failed: one at least. The row's other tests passed.
+    Killed(Vec<String>),
     /// All passed: they don't show the rule, or it is not switched.
     Survived,
     /// This test fails also while the rule is on.
@@ -20,6 +20,7 @@ pub(crate) enum Outcome {
 
 const SURVIVED: &str = "survived";
 const KILLED: &str = "killed by ";
+const BETWEEN: &str = ", ";
 const BROKEN: &str = "fails with the rule on: ";
 const TIMED_OUT: &str = "not ended in time: ";
 const NOT_BUILT: &str = "not built: ";
@@ -29,13 +30,14 @@ impl Outcome {
         if text == SURVIVED {
             return Some(Self::Survived);
         }
+        if let Some(tests) = text.strip_prefix(KILLED) {
+            let tests: Vec<String> = tests.split(BETWEEN).map(str::to_owned).collect();
+            let none = tests.iter().any(|test| test.trim().is_empty());
+            return (!none).then_some(Self::Killed(tests));
+        }
         type Make = fn(String) -> Outcome;
-        let forms: [(&str, Make); 4] = [
-            (KILLED, Self::Killed),
-            (BROKEN, Self::Broken),
-            (TIMED_OUT, Self::TimedOut),
-            (NOT_BUILT, Self::NotBuilt),
-        ];
+        let forms: [(&str, Make); 3] =
+            [(BROKEN, Self::Broken), (TIMED_OUT, Self::TimedOut), (NOT_BUILT, Self::NotBuilt)];
         let make = |(form, make): (&str, Make)| text.strip_prefix(form).map(|t| make(t.to_owned()));
         forms.into_iter().find_map(make)
     }
@@ -44,7 +46,7 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Killed(test) => write!(f, "{KILLED}{test}"),
+            Self::Killed(tests) => write!(f, "{KILLED}{}", tests.join(BETWEEN)),
             Self::Survived => f.write_str(SURVIVED),
             Self::Broken(test) => write!(f, "{BROKEN}{test}"),
             Self::TimedOut(test) => write!(f, "{TIMED_OUT}{test}"),
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let text = "V-2.0-02 survived\nV-2.0-01 killed by a::b\nV-10.0-01 not built: c::d\n\
+        let text = "V-2.0-02 survived\nV-2.0-01 killed by a::b, c/d.rs::e\nV-10.0-01 not built: c::d\n\
                     V-10.0-02 fails with the rule on: e\nV-10.0-03 not ended in time: f\n";
         let outcomes = parse(text).unwrap();
         let order = BTreeMap::from([
@@ -103,6 +105,9 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         assert!(parse("V-2.0-01 alive\n").is_err());
+        // Killed by nothing.
+        assert!(parse("V-2.0-01 killed by \n").is_err());
+        assert!(parse("V-2.0-01 killed by a, \n").is_err());
         assert!(parse("V-2.0-01 survived\nV-2.0-01 survived\n").is_err());
     }
 }

@@ -29,7 +29,8 @@ pub(crate) struct Row {
     pub(crate) note: Option<Note>,
 }
 
-/// Why no rule that could be switched off stands for a row, and what does.
+/// Why no rule that could be switched off stands for a row, and what does; or what of a row that is
+/// shown is not as one might think.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Note {
     /// It can't be tested, or not here: the reason.
@@ -40,6 +41,8 @@ pub(crate) enum Note {
     Type(String),
     /// The row misreads the RFC: the RFC's words.
     Wrong(String),
+    /// The row is enforced and shown, with this exception.
+    But(String),
 }
 
 impl Note {
@@ -50,6 +53,7 @@ impl Note {
             "value" => Self::Value,
             "type" => Self::Type,
             "wrong" => Self::Wrong,
+            "but" => Self::But,
             _ => return None,
         };
         Some(kind(text.trim().to_owned()))
@@ -91,7 +95,8 @@ impl Rows {
         }
         let section = self.sections.last_mut().ok_or("a row before the first section")?;
         if let Some(note) = line.strip_prefix("    ") {
-            let note = Note::parse(note).ok_or("a note is untested, value, type or wrong: TEXT")?;
+            let note =
+                Note::parse(note).ok_or("a note is untested, value, type, wrong or but: TEXT")?;
             let row = section.rows.last_mut().ok_or("a note before the first row")?;
             return match row.note.replace(note) {
                 None => Ok(()),

@@ -18,10 +18,12 @@ fn violations(source: &str) -> Vec<String> {
 
 /// The variants of an enum: the names directly inside of its braces.
 fn variants(source: &str, name: &str) -> Vec<String> {
-    let mut tokens = code(source).skip_while(|token| *token != Token::Word(name.to_owned()));
+    let tokens: Vec<Token> = code(source).collect();
+    let head = ["enum", name].map(|word| Token::Word(word.to_owned()));
+    let begin = tokens.windows(2).position(|pair| *pair == head).unwrap();
     let mut found = Vec::new();
     let mut depth = 0;
-    for token in tokens.by_ref().skip(1) {
+    for token in tokens.into_iter().skip(begin + 2) {
         match token {
             Token::Mark('{' | '(' | '[') => depth += 1,
             Token::Mark('}' | ')' | ']') if depth == 1 => break,
@@ -93,7 +95,7 @@ fn variants_are_told_from_what_is_around_them() {
         pub enum Other {
             /// B, C.
             #[error(\"{0}, D\")]
-            A(u32),
+            A(#[from] Last),
             E { f: u8 },
             G,
         }

@@ -1,15 +1,19 @@
-//! Each limit of `Limits` that a peer's message can pass: at the limit it is accepted, one past it
-//! refused, with an error of its own and a state that is as it was.
+//! The limits of `Limits` that a peer's message can pass: at the limit it is accepted, one past it
+//! refused, with an error of its own and a state that is as it was. Those that are tried elsewhere:
+//! `message_bytes` (`rules::framing::sending`, and by whoever receives in the attacks), `group_id_bytes`
+//! (the client's tests), `generation_jump` and the skipped keys (attacks 4 and 20), `past_epochs`
+//! (V-8.6-01).
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails so")]
 
 use circlet::codec::{DecodeContext, DecodeError, Encode, Limits};
 use circlet::crypto::{CipherSuite, Secret};
-use circlet::group::CommitRequest;
+use circlet::group::{CommitRequest, Policy};
 use circlet::identity::{Credential, Signer};
-use circlet::message::{Proposal, UpdatePath};
+use circlet::message::{Proposal, ProposalOrRef, UpdatePath};
+use circlet::rules::Violation;
 use circlet::schedule::{PreSharedKeyId, Psk};
-use circlet::testing::{TestGroup, default_capabilities};
+use circlet::testing::{Heard, Outsider, TestGroup, default_capabilities};
 use circlet::tree::{Extension, ExtensionType, Extensions, ExternalSender, LeafNodeContent};
 use circlet::{Error, Refused, Unready};
 
@@ -56,18 +60,12 @@ fn know_psks(group: &mut TestGroup, count: u8) -> Vec<Proposal> {
     ids.into_iter().map(|(_, id)| Proposal::PreSharedKey(id)).collect()
 }
 
-/// V-8.4-04: so many pre-shared keys in one Commit.
+/// So many pre-shared keys in one Commit as `Limits::psks` says: a limit of our own, far below that of
+/// the RFC.
 #[test]
 fn psks() {
     let mut group = group(2, Limits { psks: 2, ..Limits::default() });
-    let ids: Vec<_> = (0..3).map(psk).collect();
-    for member in &mut group.members {
-        for (id, _) in &ids {
-            let secret = circlet::crypto::Secret::new(&[7; 32]);
-            member.psks.external.insert(id.clone(), secret);
-        }
-    }
-    let proposals: Vec<_> = ids.iter().map(|(_, id)| Proposal::PreSharedKey(id.clone())).collect();
+    let proposals = know_psks(&mut group, 3);
     let error = group.members[0].stage(with_proposals(proposals.clone())).unwrap_err();
     assert!(matches!(error, Error::Refused(Refused::Psks(2))), "{error:?}");
     let mut eve = group.insider(1).unwrap();
@@ -75,6 +73,29 @@ fn psks() {
     let error = group.members[0].refuses(&commit);
     assert!(matches!(error, Error::Refused(Refused::Psks(2))), "{error:?}");
     group.commit_with(1, proposals[..2].to_vec()).unwrap();
+}
+
+/// V-8.4-04: a `uint16` counts the pre-shared keys, whatever `Limits::psks` says: one more can't be
+/// counted. As many as can be are judged like fewer: what is wrong with this Commit is then its tag,
+/// which does not know of them.
+#[test]
+fn psks_that_can_be_counted() {
+    let most = usize::from(u16::MAX);
+    let limits = Limits { psks: 2 * most, proposals: 2 * most, ..Limits::default() };
+    let mut group = group(2, limits);
+    know_psks(&mut group, 1);
+    let mut eve = group.insider(1).unwrap();
+    for (count, expected) in [(most, Violation::ConfirmationTag), (most + 1, Violation::PskCount)] {
+        let psks = (0..count as u32).map(|number| {
+            let psk = Psk::External { psk_id: vec![0] };
+            let psk_nonce = [[7; 28].as_slice(), &number.to_be_bytes()].concat();
+            let proposal = Proposal::PreSharedKey(PreSharedKeyId { psk, psk_nonce });
+            ProposalOrRef::Proposal(Box::new(proposal))
+        });
+        let commit = eve.commit().edit_commit(|commit| commit.proposals.extend(psks));
+        let error = group.members[0].refuses(commit.public().unwrap());
+        assert!(matches!(error, Error::Violation(found) if found == expected), "{error:?}");
+    }
 }
 
 /// V-2.1.2-06: so many proposals in one Commit.
@@ -95,20 +116,45 @@ fn proposals() {
 /// V-2.1.2-06: so many extensions in one list.
 #[test]
 fn extensions() {
-    let mut group = group(2, Limits { extensions: 1, ..Limits::default() });
-    let two: Extensions = [0xf001, 0xf002]
-        .map(|kind| Extension { extension_type: ExtensionType(kind), data: Vec::new() })
-        .into_iter()
-        .collect();
-    let proposal = Proposal::GroupContextExtensions(two);
-    let error = group.members[0].stage(with_proposals(vec![proposal.clone()])).unwrap_err();
-    assert!(matches!(error, Error::Refused(Refused::Extensions(1))), "{error:?}");
+    let mut context = DecodeContext::default();
+    context.limits.extensions = 2;
+    context.extension_types = [0xf001, 0xf002, 0xf003].into();
+    let mut group = TestGroup::builder(SUITE).size(2).context(context).build().unwrap();
+    let first = |count: usize| -> Proposal {
+        let list = [0xf001, 0xf002, 0xf003].into_iter().take(count);
+        let list = list
+            .map(|kind| Extension { extension_type: ExtensionType(kind), data: Vec::new() })
+            .collect::<Extensions>();
+        Proposal::GroupContextExtensions(list)
+    };
+    let error = group.members[0].stage(with_proposals(vec![first(3)])).unwrap_err();
+    assert!(matches!(error, Error::Refused(Refused::Extensions(2))), "{error:?}");
     let mut eve = group.insider(1).unwrap();
-    let commit = eve.commit().proposals([proposal]).public().unwrap();
+    let commit = eve.commit().proposals([first(3)]).public().unwrap();
     let error = group.members[0].refuses(&commit);
-    let expected = DecodeError::TooMany { what: "extensions", limit: 1 };
+    let expected = DecodeError::TooMany { what: "extensions", limit: 2 };
     assert!(matches!(error, Error::Malformed(found) if found == expected), "{error:?}");
-    group.update(1).unwrap();
+    group.commit_with(1, [first(2)]).unwrap();
+}
+
+/// V-2.1.2-06: a credential of so many bytes. All receivers have the limit, the new member has not.
+#[test]
+fn credential_bytes() {
+    let mut group = group(2, Limits { credential_bytes: 100, ..Limits::default() });
+    for (length, fits) in [(101, false), (100, true)] {
+        let mut newcomer = group.newcomer("new").unwrap();
+        newcomer.settings.context = DecodeContext::default().into();
+        newcomer.template.credential = Credential::basic(vec![b'x'; length]);
+        let add = Proposal::Add(newcomer.key_package().unwrap());
+        let commit = group.insider(1).unwrap().commit().proposals([add]).public().unwrap();
+        if fits {
+            assert!(matches!(group.members[0].receive(&commit).unwrap(), Heard::Commit(_)));
+            continue;
+        }
+        let error = group.members[0].refuses(&commit);
+        let expected = DecodeError::TooLong { what: "credential", limit: 100, actual: 101 };
+        assert!(matches!(error, Error::Malformed(found) if found == expected), "{error:?}");
+    }
 }
 
 /// V-12.1-02: so many proposals wait for a Commit, of one sender and in all.
@@ -137,6 +183,64 @@ fn waiting_proposals() {
     let update = group.members[3].propose(None).unwrap();
     let error = group.members[0].refuses(&update);
     assert!(matches!(error, Error::Refused(Refused::CachedProposals)), "{error:?}");
+}
+
+/// V-12.1-02: so many bytes of proposals wait, of one sender and in all.
+#[test]
+fn bytes_of_waiting_proposals() {
+    // A pre-shared key's proposal has two bytes of type, one that says that it is external, the id
+    // with a byte of length, and the nonce with one.
+    let length = 2 + 1 + 2 + 33;
+    let limits = Limits {
+        cached_proposal_bytes_per_sender: 2 * length,
+        cached_proposal_bytes: 3 * length,
+        ..Limits::default()
+    };
+    let mut group = group(4, limits);
+    let mut senders = [1, 2, 3].map(|i| group.insider(i).unwrap());
+    let mut number = 0;
+    let mut send = |sender: usize| {
+        number += 1;
+        let (_, id) = psk(number);
+        let proposal = Proposal::PreSharedKey(id);
+        assert_eq!(proposal.to_bytes().unwrap().len(), length);
+        senders[sender].proposal(proposal).unwrap().public().unwrap()
+    };
+    let member = &mut group.members[0];
+    for _ in 0..2 {
+        member.receive(send(0)).unwrap();
+    }
+    assert!(matches!(member.refuses(send(0)), Error::Refused(Refused::CachedProposals)));
+    member.receive(send(1)).unwrap();
+    assert!(matches!(member.refuses(send(1)), Error::Refused(Refused::CachedProposals)));
+    assert!(matches!(member.refuses(send(2)), Error::Refused(Refused::CachedProposals)));
+    assert_eq!(member.state().waiting_proposals().count(), 3);
+}
+
+/// V-12.1-02: so many proposals of new members wait, whoever they are; members are still heard.
+#[test]
+fn waiting_proposals_of_new_members() {
+    let limits = Limits { cached_proposals_of_new_members: 2, ..Limits::default() };
+    let context = DecodeContext { limits, ..DecodeContext::default() };
+    let policy = Policy { new_member_proposals: true, ..Policy::default() };
+    let builder = TestGroup::builder(SUITE).size(2).context(context).policy(policy);
+    let mut group = builder.build().unwrap();
+    for (number, fits) in [(0, true), (1, true), (2, false)] {
+        let mut newcomer = group.newcomer(&format!("new {number}")).unwrap();
+        let add = Proposal::Add(newcomer.key_package().unwrap());
+        let mut outsider = Outsider::new(newcomer.suite(), &newcomer.name, 5).unwrap();
+        outsider.signer = newcomer.signer.clone();
+        let context = group.members[0].state().context().clone();
+        let sent = outsider.new_member_proposal(&context, add).unwrap().public().unwrap();
+        if fits {
+            assert!(matches!(group.members[0].receive(&sent).unwrap(), Heard::Proposal(_)));
+            continue;
+        }
+        let error = group.members[0].refuses(&sent);
+        assert!(matches!(error, Error::Refused(Refused::CachedProposals)), "{error:?}");
+    }
+    let update = group.members[1].propose(None).unwrap();
+    assert!(matches!(group.members[0].receive(&update).unwrap(), Heard::Proposal(_)));
 }
 
 /// V-6.0-06: a message of an epoch that is not reached changes nothing, and is read when it is.

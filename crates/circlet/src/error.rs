@@ -1,12 +1,12 @@
 use thiserror::Error;
 
 use crate::codec::{DecodeError, EncodeError};
-use crate::crypto::{CryptoError, HashReference, RngError};
-use crate::identity::{CredentialRejected, SignerError};
+use crate::crypto::{CipherSuite, CryptoError, HashReference, RngError};
+use crate::identity::{CredentialRejected, CredentialType, SignerError};
 use crate::rules::Violation;
 use crate::schedule::Psk;
 use crate::storage::StorageError;
-use crate::tree::TreeError;
+use crate::tree::{ProposalType, TreeError};
 
 /// Why an operation failed, by whose fault it is. Whatever it is, the group is as it was before.
 #[derive(Clone, Debug, Error)]
@@ -240,6 +240,29 @@ pub enum Misuse {
     /// The store holds a client with another credential.
     #[error("the store holds another client")]
     OtherClient,
+    /// A proposal of a type that is not registered with the builder, in a row of the store or where
+    /// one was to be made: see
+    /// [`ClientBuilder::register_proposal_type`](crate::client::ClientBuilder::register_proposal_type).
+    #[error("proposal type {:#06x} is not registered with the builder", .0.0)]
+    UnregisteredProposalType(ProposalType),
+    /// A credential of a type that is not registered with the builder, one's own or in a row of the
+    /// store: see
+    /// [`ClientBuilder::register_credential_type`](crate::client::ClientBuilder::register_credential_type).
+    #[error("credential type {:#06x} is not registered with the builder", .0.0)]
+    UnregisteredCredentialType(CredentialType),
+    /// A type that was registered is one of RFC 9420 itself, a reserved one or one that means
+    /// nothing (GREASE).
+    #[error("type {0:#06x} is not for applications to define")]
+    ReservedType(u16),
+    /// The provider does not have the cipher suite that the group is to move to.
+    #[error("the provider does not have cipher suite {}", .0.0)]
+    UnsupportedSuite(CipherSuite),
+    /// No member has this client's credential.
+    #[error("no member has this client's credential")]
+    NoOwnLeaf,
+    /// Several members have this client's credential: say which leaf is meant.
+    #[error("several members have this client's credential")]
+    SeveralOwnLeaves,
     /// The signer's key is not the one of the member's leaf.
     #[error("the signing key is not the member's")]
     WrongSigner,

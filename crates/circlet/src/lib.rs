@@ -44,6 +44,7 @@
 //! | [`tree`] | the ratchet tree |
 //! | [`crypto`] | cipher suites, providers, HPKE, and which keys and signatures are accepted |
 //! | [`codec`] | the encoding, and the [limits](codec::Limits) of what is accepted |
+//! | `testing` | with the feature of that name, for tests: seeded clients, faults, a member that keeps no rules |
 //!
 //! Every operation gives an [`Error`] that says whose fault it was, and leaves the group as it was
 //! then.

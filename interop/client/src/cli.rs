@@ -8,18 +8,21 @@ use circlet::group::Grease;
 use thiserror::Error;
 use tonic::transport::server::TcpIncoming;
 
+use crate::official;
 use crate::rpc::Server;
-use crate::runner::{self, Row};
+use crate::runner::{self, Report, Row};
 use crate::server::{Options, World};
 
 const HELP: &str = "\
 Circlet in the MLS working group's interoperability harness.
 
 circlet-interop serve --port N [--host ADDRESS] [--grease all|capabilities|off] [--suites 1,2,…]
+        [--unbound-reinit]
     Offers the service mls_client.MLSClient on this port, of 127.0.0.1 unless --host says otherwise.
     Port 0 takes a free one; the first line of output says which. GREASE goes into the lists of
     capabilities and into extensions (all), into the lists alone, or nowhere. Only those suites are
-    offered that are named, or all.
+    offered that are named, or all. --unbound-reinit joins the group after a ReInit also where the
+    pre-shared key is missing that binds it to the old one (section 11.2): for peers without it.
 
 circlet-interop run --client HOST:PORT [--client HOST:PORT]… [--config NAME [--script NAME]]
         [--suite N] [--public | --private] [--random] [--seed N] [--states] [--configs FOLDER]
@@ -30,6 +33,13 @@ circlet-interop run --client HOST:PORT [--client HOST:PORT]… [--config NAME [-
     if it is asked for deep_random, of so many Commits. --states compares StateAuth and Export, too.
     --configs plays the working group's files in a folder in the place of our own scripts.
     Exits with 1 if a case fails.
+
+circlet-interop suites --client HOST:PORT [--client HOST:PORT]…
+    The cipher suites that all these clients have.
+
+circlet-interop report --name NAME FILE…
+    The table of what the working group's runner has written, one file CONFIG-SUITE.json for each run.
+    Exits with 1 if a case failed.
 ";
 
 /// Whether everything that was tested is right.
@@ -92,8 +102,23 @@ pub fn run(
                 // A table that nobody reads any more is no reason to stop.
                 let _ = writeln!(out, "{row}").and_then(|()| out.flush());
             }))?;
-            writeln!(out, "{}", report.summary())?;
-            Ok(if report.is_good() { Verdict::Good } else { Verdict::Bad })
+            finish(&report, out)
+        }
+        "suites" => {
+            let options = run_options(arguments)?;
+            let suites = runtime.block_on(runner::common_suites(&options.clients))?;
+            let suites: Vec<String> = suites.iter().map(u16::to_string).collect();
+            writeln!(out, "{}", suites.join(" "))?;
+            Ok(Verdict::Good)
+        }
+        "report" => {
+            let (name, files) = report_options(arguments)?;
+            let report = official::read(&files)?;
+            writeln!(out, "{name}\n{}", Row::HEAD)?;
+            for row in &report.rows {
+                writeln!(out, "{row}")?;
+            }
+            finish(&report, out)
         }
         "--help" | "help" => {
             out.write_all(HELP.as_bytes())?;
@@ -101,6 +126,11 @@ pub fn run(
         }
         other => Err(Problem::Usage(format!("there is no command {other}"))),
     }
+}
+
+fn finish(report: &Report, out: &mut dyn Write) -> Result<Verdict, Problem> {
+    writeln!(out, "{}", report.summary())?;
+    Ok(if report.is_good() { Verdict::Good } else { Verdict::Bad })
 }
 
 async fn serve(address: SocketAddr, options: Options, out: &mut dyn Write) -> Result<(), Problem> {
@@ -119,6 +149,10 @@ fn serve_options(
     let mut port = None;
     let mut options = Options::default();
     while let Some(option) = arguments.next() {
+        if option == "--unbound-reinit" {
+            options.unbound_reinit = true;
+            continue;
+        }
         let value = value_of(&option, &mut arguments)?;
         match option.as_str() {
             "--port" => port = Some(parse(&option, &value)?),
@@ -156,6 +190,20 @@ fn run_options(mut arguments: impl Iterator<Item = String>) -> Result<runner::Op
         }
     }
     Ok(options)
+}
+
+fn report_options(
+    mut arguments: impl Iterator<Item = String>,
+) -> Result<(String, Vec<PathBuf>), Problem> {
+    let (mut name, mut files) = (String::new(), Vec::new());
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--name" => name = value_of(&argument, &mut arguments)?,
+            option if option.starts_with("--") => return Err(no_option(option)),
+            file => files.push(file.into()),
+        }
+    }
+    Ok((name, files))
 }
 
 fn no_option(option: &str) -> Problem {

@@ -12,8 +12,10 @@
 //! | [`rpc`] | the table of its 34 methods, as a server and as a client |
 //! | [`server`] | what Circlet does at each of them |
 //! | [`runner`] | scripts, and who plays them |
+//! | [`official`] | what the working group's own runner has written |
 
 pub mod cli;
+pub mod official;
 pub mod proto;
 pub mod rpc;
 pub mod runner;

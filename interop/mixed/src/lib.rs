@@ -8,6 +8,7 @@
 //! [`abilities::LEFT_OUT`] says what a library can't do and why; nothing else is left out.
 
 pub mod abilities;
+pub mod decode;
 pub mod history;
 pub mod member;
 pub mod peers;

@@ -1,10 +1,14 @@
 //! Runs histories and prints a table.
 //!
 //! `circlet-mixed --suite 1..7|all --seeds N --first S [--pair circlet,openmls,mls-rs]`
+//!
+//! `circlet-mixed decode messages.json` mutates the working group's messages and says where the
+//! three decoders differ.
 
 use std::process::ExitCode;
 
 use circlet_mixed::abilities::LEFT_OUT;
+use circlet_mixed::decode::Seen;
 use circlet_mixed::history::{Options, Tally, run};
 use circlet_mixed::member::Peer;
 use circlet_mixed::peers::supports;
@@ -20,11 +24,17 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    let mut given = std::env::args().skip(1);
+    if given.next().as_deref() == Some("decode") {
+        return decode(given.next().as_deref().unwrap_or_default());
+    }
     let Some(arguments) = arguments(std::env::args().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    println!("| suite | members of | seeds | epochs | commits by | proposals | messages | read | lost races | disagreements | left out |");
+    println!(
+        "| suite | members of | seeds | epochs | commits by | proposals | messages | read | lost races | disagreements | left out |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let mut failed = false;
     for suite in &arguments.suites {
@@ -75,6 +85,36 @@ fn run_suite(suite: u16, arguments: &Arguments) -> bool {
         left_out.join(", "),
     );
     disagreements > 0
+}
+
+/// Prints the kinds of differences of a file.
+fn decode(path: &str) -> ExitCode {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("{path}: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let entries: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap_or_default();
+    let mut seen = Seen::default();
+    for (number, entry) in entries.iter().enumerate() {
+        if let Err(why) = seen.look_at_entry(entry) {
+            println!("entry {number}: {why}");
+        }
+    }
+    println!(
+        "{} samples, {} mutants: {} read by all, {} refused by all",
+        seen.samples, seen.mutants, seen.read, seen.refused
+    );
+    for (reason, count) in &seen.explained {
+        println!("{reason:?}: {count}");
+    }
+    for ((field, mutation, verdicts), (count, first)) in &seen.unexplained {
+        let first: String = first.iter().map(|byte| format!("{byte:02x}")).collect();
+        println!("UNEXPLAINED {field} {mutation}: {verdicts} ({count})  {first}");
+    }
+    ExitCode::from(u8::from(!seen.unexplained.is_empty()))
 }
 
 fn arguments(mut given: impl Iterator<Item = String>) -> Option<Arguments> {

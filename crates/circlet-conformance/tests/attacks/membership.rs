@@ -2,11 +2,11 @@
 
 use circlet::codec::{Decode, DecodeContext, Encode};
 use circlet::crypto::{CipherSuite, Mac, Secret, Signature};
-use circlet::group::{ByReference, ExternalJoin, OpenedGroupInfo, Policy, StagedJoin};
+use circlet::group::{ByReference, Policy};
 use circlet::identity::{
     CredentialCheck, CredentialRejected, CredentialValidator, Signer, SigningKey,
 };
-use circlet::message::{Commit, Content, GroupInfo, MlsMessage, Proposal, ProposalOrRef, Sender};
+use circlet::message::{Commit, Content, MlsMessage, Proposal, ProposalOrRef, Sender};
 use circlet::rules::Violation;
 use circlet::schedule::{PreSharedKeyId, Psk};
 use circlet::testing::{Heard, Outsider, SeededRng, TestGroup, TestMember, external_senders};
@@ -14,20 +14,6 @@ use circlet::tree::{Extensions, LeafIndex};
 use circlet::{Error, Refused, Unready};
 
 use crate::support::{SUITE, violation};
-
-/// An honest external Commit of somebody.
-fn join(
-    joiner: &TestMember,
-    info: GroupInfo,
-    replaces: Option<LeafIndex>,
-    psks: Vec<PreSharedKeyId>,
-) -> Result<StagedJoin, Error> {
-    let leaf = joiner.template.clone();
-    let request = ExternalJoin { leaf, replaces, psks, authenticated_data: Vec::new() };
-    let opened = OpenedGroupInfo::open(joiner.settings.clone(), info, None)?;
-    let mut rng = joiner.rng.clone();
-    opened.accept().join(request, &joiner.judge(), &joiner.signer, &mut rng)
-}
 
 fn external_psk() -> PreSharedKeyId {
     let psk = Psk::External { psk_id: b"psk".to_vec() };
@@ -57,12 +43,12 @@ fn attack_11_external_commit_abuse() -> Result<(), Error> {
     let info = group.insider(0)?.group_info().external_pub().build()?;
 
     // In the place of somebody else.
-    let takes_over = join(&eve, info.clone(), Some(LeafIndex(2)), vec![])?;
+    let takes_over = eve.external_join(info.clone(), Some(LeafIndex(2)), vec![])?;
     let error = group.members[0].refuses(takes_over.message());
     assert!(matches!(error, Error::Refused(Refused::Credential)), "{error:?}");
 
     // More than one removal, or a removal by reference.
-    let honest = join(&again, info.clone(), Some(LeafIndex(2)), vec![])?;
+    let honest = again.external_join(info.clone(), Some(LeafIndex(2)), vec![])?;
     let remove = || ProposalOrRef::Proposal(Box::new(Proposal::Remove(LeafIndex(1))));
     let waits = group.insider(3)?.proposal(Proposal::Remove(LeafIndex(1)))?.private()?;
     group.members[0].receive(&waits)?;
@@ -77,8 +63,8 @@ fn attack_11_external_commit_abuse() -> Result<(), Error> {
 
     // With a stolen signature key: whoever asks for a pre-shared key too is safe, and whoever
     // lets nobody come back, or in at all.
-    let stolen = join(&again, info.clone(), Some(LeafIndex(2)), vec![])?;
-    let proven = join(&again, info.clone(), Some(LeafIndex(2)), vec![external_psk()])?;
+    let stolen = again.external_join(info.clone(), Some(LeafIndex(2)), vec![])?;
+    let proven = again.external_join(info.clone(), Some(LeafIndex(2)), vec![external_psk()])?;
     let policy = |change: fn(&mut Policy)| -> Result<Error, Error> {
         let mut own = Policy::default();
         change(&mut own);
@@ -99,14 +85,14 @@ fn attack_11_external_commit_abuse() -> Result<(), Error> {
     assert!(matches!(error, Error::Refused(Refused::ExternalJoin)), "{error:?}");
 
     // By a GroupInfo of an epoch that is over.
-    let honest = join(&again, info.clone(), Some(LeafIndex(2)), vec![])?;
+    let honest = again.external_join(info.clone(), Some(LeafIndex(2)), vec![])?;
     group.update(1)?;
-    for stale in [honest.message(), join(&eve, info, None, vec![])?.message()] {
+    for stale in [honest.message(), eve.external_join(info, None, vec![])?.message()] {
         let error = group.members[0].refuses(stale);
         assert!(matches!(error, Error::Unready(Unready::LateHandshake { .. })), "{error:?}");
     }
     let info = group.insider(0)?.group_info().external_pub().build()?;
-    let honest = join(&again, info, Some(LeafIndex(2)), vec![])?;
+    let honest = again.external_join(info, Some(LeafIndex(2)), vec![])?;
     for i in [0, 1, 3] {
         assert!(matches!(group.members[i].receive(honest.message())?, Heard::Commit(_)));
     }

@@ -6,30 +6,25 @@ use circlet::crypto::{HpkePublicKey, Rng};
 use circlet::group::OpenedGroupInfo;
 use circlet::message::{MlsMessage, Proposal, Sender};
 use circlet::rules::Violation;
-use circlet::testing::{ForgedCommit, Insider, Node, SeededRng, TestGroup, TestMember, tree_nodes};
+use circlet::testing::{Insider, Node, SeededRng, TestGroup, tree_nodes};
 use circlet::tree::{LeafIndex, ParentNode};
 
 use crate::oracle::Oracle;
-use crate::support::{SUITE, refuses_welcome, violation};
+use crate::support::{SUITE, refuses_welcome, violation, welcoming};
 
 type Nodes = Vec<Option<Node>>;
 type Edit = Box<dyn Fn(&mut Nodes)>;
 
-/// A group of seven with parents on both sides, and somebody whom member 1 adds at leaf 7.
-fn welcoming() -> Result<(TestMember, ForgedCommit), Error> {
-    let mut group = TestGroup::new(SUITE, 7)?;
-    for i in [0, 4, 1] {
-        group.update(i)?;
-    }
-    let mut newcomer = group.newcomer("new")?;
-    let add = Proposal::Add(newcomer.key_package()?);
-    let commit = group.insider(1)?.commit().proposals([add]).private()?;
+/// What the edits below take the tree for: parents on both sides, and the new leaf unmerged.
+#[test]
+fn the_tree_that_is_changed() -> Result<(), Error> {
+    let (_, commit) = welcoming()?;
     let nodes = tree_nodes(&commit.next.tree);
     let parents: Vec<usize> =
         (1..nodes.len()).step_by(2).filter(|at| nodes[*at].is_some()).collect();
     assert_eq!(parents, [1, 3, 7, 9, 11]);
     assert_eq!(parent(&nodes, 11).unmerged_leaves, [LeafIndex(7)]);
-    Ok((newcomer, commit))
+    Ok(())
 }
 
 fn parent(nodes: &[Option<Node>], at: usize) -> &ParentNode {
@@ -298,16 +293,27 @@ fn attack_08_tree_shape_confusion() -> Result<(), Error> {
     ])?;
     let (mut newcomer, mut commit) = welcoming()?;
     let even = commit.welcome().edit_tree(|nodes| parent_at_the_end(nodes)).build()?;
-    let error = newcomer.join(&even).unwrap_err();
-    assert!(matches!(error, Error::Violation(_) | Error::Malformed(_)), "{error:?}");
-    for cut in [0, 1, 2, 14] {
+    // A parent at the end has no leaf on its right.
+    assert_eq!(refuses_welcome(&mut newcomer, &even), Violation::TreeTrailingBlank);
+    for (cut, expected) in [
+        (0, Violation::TreeTrailingBlank),
+        // A tree of one, and the signer is another.
+        (1, Violation::GroupInfoSigner),
+        (2, Violation::TreeTrailingBlank),
+        (14, Violation::TreeTrailingBlank),
+    ] {
         let welcome = commit.welcome().edit_tree(|nodes| nodes.truncate(cut)).build()?;
-        assert!(newcomer.join(&welcome).is_err(), "{cut}");
+        assert_eq!(refuses_welcome(&mut newcomer, &welcome), expected, "{cut}");
     }
-    for (data, expected) in [(&[][..], true), (&[1, 2], true), (&[1, 7], true), (&[0, 0], true)] {
+    for (data, expected) in [
+        (&[][..], DecodeError::EndOfInput { missing: 1 }),
+        (&[1, 2], DecodeError::InvalidPresence(2)),
+        (&[1, 7], DecodeError::InvalidPresence(7)),
+        (&[0, 0], DecodeError::TrailingBytes { count: 1 }),
+    ] {
         let welcome = commit.welcome().without_tree().build()?;
-        let refused = newcomer.join_with(&welcome, Some(data)).is_err();
-        assert_eq!(refused, expected, "{data:?}");
+        let error = newcomer.join_with(&welcome, Some(data)).unwrap_err();
+        assert!(matches!(&error, Error::Malformed(found) if *found == expected), "{error:?}");
     }
 
     let mut group = TestGroup::new(SUITE, 3)?;

@@ -3,7 +3,6 @@
 use circlet::Error;
 use circlet::codec::{CustomProposal, DecodeContext};
 use circlet::crypto::{CipherSuite, Mac, Secret};
-use circlet::group::{ExternalJoin, OpenedGroupInfo};
 use circlet::message::{
     Commit, Content, FramedContent, GroupId, MlsMessage, Proposal, ProposalOrRef, ReInit, Sender,
 };
@@ -41,18 +40,7 @@ impl Door {
         psks: Vec<PreSharedKeyId>,
     ) -> Result<Vec<u8>, Error> {
         let info = self.group.insider(0)?.group_info().external_pub().build()?;
-        let leaf = self.joiner.template.clone();
-        let request = ExternalJoin { leaf, replaces, psks, authenticated_data: Vec::new() };
-        let joiner = &self.joiner;
-        let opened = OpenedGroupInfo::open(joiner.settings.clone(), info, None)?;
-        let mut rng = joiner.rng.clone();
-        let staged = opened.review(&*joiner.validator)?.join(
-            request,
-            &joiner.judge(),
-            &joiner.signer,
-            &mut rng,
-        )?;
-        Ok(staged.message().to_vec())
+        Ok(self.joiner.external_join(info, replaces, psks)?.message().to_vec())
     }
 
     /// What the members say to an external Commit with another list, signed again. Its tag can't be

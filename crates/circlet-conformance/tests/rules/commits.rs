@@ -1,15 +1,21 @@
 //! Making and processing Commits (RFC 9420 sections 8.1, 8.4, 12.4, 12.4.1 and 12.4.2).
 
-use circlet::codec::DecodeContext;
-use circlet::crypto::{Secret, SignaturePublicKey};
+use std::collections::BTreeSet;
+
+use circlet::codec::{DecodeContext, Encode};
+use circlet::crypto::{CryptoError, HpkeKeyPair, HpkePublicKey, Secret, SignaturePublicKey};
 use circlet::group::{ByReference, CommitRequest, HandshakeFormat, Signers, Status};
+use circlet::hazmat::protection::{Endpoint, Epoch};
 use circlet::identity::{Signer, SigningKey};
-use circlet::message::{Content, GroupId, Proposal, ReInit, Sender};
+use circlet::message::{
+    AuthenticatedContent, Content, GroupContext, GroupId, MlsMessage, Proposal, ReInit, Sender,
+};
 use circlet::rules::Violation;
 use circlet::schedule::{PreSharedKeyId, Psk, ResumptionPskUsage};
-use circlet::testing::{Heard, TestGroup, TestMember};
-use circlet::tree::{Extensions, LeafIndex, LeafNodeSource};
-use circlet::{Error, Misuse, Unready};
+use circlet::storage::Key;
+use circlet::testing::{Heard, Insider, TestGroup, TestMember, clients, dump};
+use circlet::tree::{Extensions, LeafIndex, LeafNodeSource, RequiredCapabilities};
+use circlet::{Error, Misuse, Received, Unready};
 
 use crate::support::{SUITE, assert_violation};
 
@@ -291,17 +297,68 @@ fn the_confirmation_tag_says_that_all_agree() -> Result<(), Error> {
 }
 
 /// V-12.4.2-16: who is removed learns it, though it can't compute the next epoch and waits with a
-/// Commit of its own; it sends nothing more.
+/// Commit of its own; it sends nothing more, and has no secret of the group any more: no epoch's,
+/// present or past, no message key that was kept, no private key of its own or of a node above it.
 #[test]
 fn who_is_removed_stops() -> Result<(), Error> {
     let mut group = group()?;
+    let early = group.members[1].send(b"kept for later")?;
+    let later = group.members[1].send(b"of a past epoch")?;
+    group.members[3].receive(&later)?;
+    group.update(0)?;
+    group.propose(2, None)?;
     group.members[3].stage(CommitRequest::default())?;
+    assert!(!group.members[3].insider()?.private_keys.is_empty());
     let committed = group.remove(1, 3)?;
     let member = &mut group.members[3];
-    assert_eq!(member.state().status(), Status::Removed);
+    let state = member.state();
+    assert_eq!(state.status(), Status::Removed);
+    assert!(state.epoch_authenticator().as_bytes().is_empty());
+    let error = state.export("label", b"context", 32).unwrap_err();
+    assert!(matches!(error, Error::Misuse(Misuse::NotMember)), "{error:?}");
     assert!(matches!(member.send(b"hello"), Err(Error::Misuse(Misuse::NotMember))));
-    assert!(matches!(member.confirm(), Err(Error::Misuse(_))));
-    assert!(matches!(member.receive(&committed.message), Err(Error::Misuse(Misuse::NotMember))));
+    assert!(matches!(member.confirm(), Err(Error::Misuse(Misuse::NotMember))));
+    for message in [&committed.message, &early] {
+        assert!(matches!(member.receive(message), Err(Error::Misuse(Misuse::NotMember))));
+    }
+    // All that a member which keeps no rules would find.
+    let Insider { secrets, private_keys, proposals, psks, .. } = member.insider()?;
+    let gone = [
+        secrets.sender_data_secret,
+        secrets.exporter_secret,
+        secrets.external_secret,
+        secrets.confirmation_key,
+        secrets.membership_key,
+        secrets.resumption_psk,
+        secrets.init_secret.secret().clone(),
+    ];
+    assert!(gone.iter().chain(psks.resumption.values()).all(|it| it.as_bytes().is_empty()));
+    assert!(private_keys.is_empty() && proposals.is_empty());
+    Ok(())
+}
+
+/// V-12.4.2-16: of the group that a client was removed from its store keeps that it was removed, and
+/// the events that the application has not acknowledged.
+#[test]
+fn who_is_removed_keeps_no_rows() -> Result<(), Error> {
+    let test = clients(SUITE, 3)?;
+    let rows = || -> Result<BTreeSet<String>, Error> {
+        let (id, rows) = (test.groups[2].id(), dump(&test.stores[2])?);
+        let of_group = rows.keys().filter(|key| key.component(1) == Some(id.as_bytes()));
+        let kind = |key: &Key| String::from_utf8_lossy(key.component(0).unwrap()).into_owned();
+        Ok(of_group.map(kind).collect())
+    };
+    test.groups[2].send(b"hello")?;
+    let proposal = test.groups[1].propose_update()?;
+    test.groups[0].receive(&proposal)?;
+    test.groups[2].receive(&proposal)?;
+    let _ = test.groups[2].update()?;
+    assert!(rows()?.len() > 6);
+    let removal = test.groups[0].remove(test.groups[2].own_member()?.leaf_index)?;
+    let received = test.groups[2].receive(removal.message())?;
+    assert!(matches!(received, Received::Removed(_)));
+    let kept = ["head", "in", "out"].map(str::to_owned).into();
+    assert!(rows()?.is_subset(&kept), "{:?}", rows()?);
     Ok(())
 }
 
@@ -446,17 +503,103 @@ fn extensions_change_by_their_proposal_alone() -> Result<(), Error> {
     Ok(())
 }
 
-/// V-12.4.1-02, V-12.4.1-04: what a member makes, in either framing, an insider can read: it is
-/// signed and encrypted in the old epoch.
+/// What member 1 finds in a Commit of member 0 with the secrets that it has in this epoch. It knows
+/// no state of member 0, and the library's receiving code is given nothing but the epoch's secrets.
+fn opened(eve: &Insider, message: &[u8]) -> Result<AuthenticatedContent, Error> {
+    let keys = eve.tree.members().map(|(_, leaf)| leaf.signature_key.clone());
+    let epoch = Epoch {
+        context: eve.context.clone(),
+        signature_keys: keys.collect(),
+        encryption_secret: eve.encryption_secret.clone(),
+        sender_data_secret: eve.secrets.sender_data_secret.clone(),
+        membership_key: eve.secrets.membership_key.clone(),
+    };
+    let message = MlsMessage::read(message, &eve.settings.context)?;
+    let endpoint = Endpoint::new(eve.settings.clone(), epoch, eve.leaf)?;
+    Ok(endpoint.unprotect(message)?.expect("another member's message"))
+}
+
+/// V-12.4.1-04, V-12.4.1-05: a Commit that brings a new signature key is protected with the keys of
+/// the epoch that it ends, and signed with the old key over the old context: neither the new key nor
+/// the new context fits.
 #[test]
 fn a_commit_is_of_the_old_epoch() -> Result<(), Error> {
     for format in [HandshakeFormat::Public, HandshakeFormat::Private] {
         let mut group = TestGroup::builder(SUITE).size(3).handshake(format).build()?;
-        let context = group.members[0].state().context().clone();
-        let mut eve = group.insider(1)?;
-        let Content::Commit(_) = eve.commit().private()?.content.content.content else { panic!() };
-        let committed = group.update(0)?;
-        assert_eq!(committed.outcome.epoch, context.epoch + 1);
+        let (old, eve) = (group.members[0].state().context().clone(), group.insider(1)?);
+        let request = group.request(0)?;
+        let member = &mut group.members[0];
+        let (present, mut rng) = (member.signer.clone(), member.rng.fork()?);
+        let next = SigningKey::generate(member.suite(), &mut rng)?;
+        let signers = Signers { present: &present, next: Some(&next) };
+        let (staged, step) =
+            member.state().commit_with(request, &member.judge(), signers, &mut rng)?;
+        member.apply(step)?;
+        let message = staged.message().to_vec();
+        let found = opened(&eve, &message)?;
+        assert_eq!((found.content.epoch, found.content.sender), (old.epoch, SENDER));
+        group.members[1].receive(&message)?;
+        let new = group.members[1].state().context();
+        assert_eq!(new.epoch, old.epoch + 1);
+        for (context, key, fits) in [
+            (&old, present.public_key(), true),
+            (&old, next.public_key(), false),
+            (new, present.public_key(), false),
+            (new, next.public_key(), false),
+        ] {
+            let tbs = found.content.to_be_signed(found.wire_format, &context.to_bytes()?)?;
+            let signature = &found.auth.signature;
+            let verified = eve.suite().verify_with_label(key, "FramedContentTBS", &tbs, signature);
+            assert_eq!(verified.err(), (!fits).then_some(CryptoError::InvalidSignature));
+        }
+        // The keys of the epoch that begins don't open it.
+        let after = group.insider(1)?;
+        assert!(opened(&after, &message).is_err());
     }
     Ok(())
+}
+
+const SENDER: Sender = Sender::Member(LeafIndex(0));
+
+/// V-12.4.1-02, V-7.6-03: the path's secrets are encrypted under the context of the next epoch, with
+/// its number, its tree and its extensions, but with the transcript hash of the old one. They are
+/// decrypted here with nothing but the receiver's leaf key.
+#[test]
+fn a_path_is_encrypted_under_the_provisional_context() -> Result<(), Error> {
+    let mut group = TestGroup::new(SUITE, 3)?;
+    let (old, eve) = (group.members[0].state().context().clone(), group.insider(1)?);
+    let required = RequiredCapabilities::default().to_extension()?;
+    let extensions: Extensions = [required].into_iter().collect();
+    let message =
+        group.commit_with(0, [Proposal::GroupContextExtensions(extensions.clone())])?.message;
+    let new = group.members[1].state().context().clone();
+    let Content::Commit(commit) = opened(&eve, &message)?.content.content else { panic!() };
+    let path = commit.path.expect("a path");
+    // The copath of leaf 0 begins with leaf 1.
+    let sealed = &path.nodes[0].encrypted_path_secret[0];
+    let private = eve.private_keys[&eve.leaf.node().unwrap()].clone();
+    let public = leaf_key(&eve);
+    let keys = HpkeKeyPair { private, public };
+    let confirmed_transcript_hash = old.confirmed_transcript_hash.clone();
+    let provisional = GroupContext { confirmed_transcript_hash, ..new.clone() };
+    assert_eq!((provisional.epoch, &provisional.extensions), (old.epoch + 1, &extensions));
+    assert!(new != provisional && old.tree_hash != new.tree_hash);
+    let failed = Some(CryptoError::DecryptionFailed);
+    for (context, expected) in [
+        (provisional.clone(), None),
+        (new, failed),
+        (GroupContext { epoch: old.epoch, ..provisional.clone() }, failed),
+        (GroupContext { tree_hash: old.tree_hash.clone(), ..provisional.clone() }, failed),
+        (GroupContext { extensions: old.extensions.clone(), ..provisional }, failed),
+        (old, failed),
+    ] {
+        let context = context.to_bytes()?;
+        let found = eve.suite().decrypt_with_label(&keys, "UpdatePathNode", &context, sealed);
+        assert_eq!(found.err(), expected);
+    }
+    Ok(())
+}
+
+fn leaf_key(insider: &Insider) -> HpkePublicKey {
+    insider.tree.leaf(insider.leaf).expect("a member").encryption_key.clone()
 }

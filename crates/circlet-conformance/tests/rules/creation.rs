@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use circlet::Error;
 use circlet::codec::{DecodeError, Encode};
 use circlet::crypto::{CipherSuite, Rng, RngError, Secret};
-use circlet::group::{
-    ExternalJoin, GroupInfoOptions, GroupState, JoinKeys, Judge, OpenedGroupInfo, best_cipher_suite,
-};
+use circlet::group::{GroupInfoOptions, GroupState, JoinKeys, best_cipher_suite};
 use circlet::identity::CredentialType;
 use circlet::message::{GroupId, MlsMessage, Proposal};
 use circlet::rules::Violation;
@@ -108,16 +106,7 @@ fn the_transcript_of_epoch_0() -> Result<(), Error> {
     assert_eq!(state.epoch(), 0);
     let info = state.group_info(GroupInfoOptions::default(), &signer, &mut rng)?;
     let MlsMessage::GroupInfo(info) = info else { panic!("no GroupInfo") };
-    let TestMember { settings, template, psks, validator, signer, rng, now, .. } = &mut joiner;
-    let judge = Judge { validator: &**validator, psks, now: *now };
-    let request = ExternalJoin {
-        leaf: template.clone(),
-        replaces: None,
-        psks: Vec::new(),
-        authenticated_data: Vec::new(),
-    };
-    let opened = OpenedGroupInfo::open(settings.clone(), info, None)?.review(&**validator)?;
-    let staged = opened.join(request, &judge, signer, rng)?;
+    let staged = joiner.external_join(info, None, Vec::new())?;
     group.members[0].receive(staged.message())?;
     joiner.enter(staged.confirm());
     group.members.push(joiner);

@@ -29,7 +29,7 @@ impl Joining {
     fn of(mut group: TestGroup) -> Self {
         let mut joiner = group.newcomer("new").unwrap();
         let info = group.insider(1).unwrap().group_info().external_pub().build().unwrap();
-        let staged = join(&mut joiner, info, None).unwrap();
+        let staged = joiner.external_join(info, None, Vec::new()).unwrap();
         Self { group, joiner, staged }
     }
 
@@ -79,15 +79,6 @@ impl Joining {
     }
 }
 
-fn join(
-    joiner: &mut TestMember,
-    info: GroupInfo,
-    replaces: Option<LeafIndex>,
-) -> Result<StagedJoin, Error> {
-    let signer = joiner.signer.clone();
-    join_with(joiner, info, replaces, &signer)
-}
-
 fn join_with(
     joiner: &mut TestMember,
     info: GroupInfo,
@@ -124,7 +115,7 @@ fn v_12_4_3_2_01_a_group_info_to_join_by() {
             None => forged,
             Some(extension) => forged.edit_group_info(move |it| it.extensions.set(extension)),
         };
-        let error = join(&mut joiner, forged.build().unwrap(), None).unwrap_err();
+        let error = joiner.external_join(forged.build().unwrap(), None, Vec::new()).unwrap_err();
         assert_violation(&error, Violation::ExternalPub);
     }
     let infos = [
@@ -154,7 +145,10 @@ fn v_12_4_3_2_01_a_group_info_to_join_by() {
         ),
     ];
     for (expected, info) in infos {
-        assert_violation(&join(&mut joiner, info.unwrap(), None).unwrap_err(), expected);
+        assert_violation(
+            &joiner.external_join(info.unwrap(), None, Vec::new()).unwrap_err(),
+            expected,
+        );
     }
     Joining::of(group).joins();
 }
@@ -168,7 +162,7 @@ fn a_group_info_with_another_tag() {
     let mut insider = group.insider(1).unwrap();
     let info =
         insider.group_info().external_pub().edit_group_info(|it| it.confirmation_tag.0.clear());
-    let staged = join(&mut joiner, info.build().unwrap(), None).unwrap();
+    let staged = joiner.external_join(info.build().unwrap(), None, Vec::new()).unwrap();
     let mut joining = Joining { group, joiner, staged };
     let message = joining.staged.message().to_vec();
     joining.refuses(Violation::ConfirmationTag, message);
@@ -312,15 +306,15 @@ fn v_12_4_3_2_10_a_joiner_that_does_not_fit() {
     let info = group.insider(1).unwrap().group_info().external_pub().build().unwrap();
     let own = joiner.signer.clone();
     joiner.signer = group.members[2].signer.clone();
-    let error = join(&mut joiner, info.clone(), None).unwrap_err();
+    let error = joiner.external_join(info.clone(), None, Vec::new()).unwrap_err();
     assert_violation(&error, Violation::DuplicateSignatureKey);
     // In the place of that member the key is free.
     joiner.name = "m2".to_owned();
     joiner.template.credential = circlet::identity::Credential::basic("m2");
-    assert!(join(&mut joiner, info.clone(), Some(LeafIndex(2))).is_ok());
+    assert!(joiner.external_join(info.clone(), Some(LeafIndex(2)), Vec::new()).is_ok());
     joiner.signer = own;
     joiner.template.capabilities.credentials = vec![circlet::identity::CredentialType::X509];
-    let error = join(&mut joiner, info, None).unwrap_err();
+    let error = joiner.external_join(info, None, Vec::new()).unwrap_err();
     assert_violation(&error, Violation::CredentialNotInCapabilities);
 }
 
@@ -334,7 +328,7 @@ fn v_12_4_3_2_08_policy() {
         let mut joiner = group.newcomer("m2").unwrap();
         joiner.settings.policy = Policy::default();
         let info = group.insider(1).unwrap().group_info().external_pub().build().unwrap();
-        let staged = join(&mut joiner, info, replaces).unwrap();
+        let staged = joiner.external_join(info, replaces, Vec::new()).unwrap();
         for i in [0, 1] {
             let error = group.members[i].refuses(staged.message());
             assert!(matches!(&error, Error::Refused(found) if *found == expected), "{error:?}");
@@ -353,8 +347,9 @@ fn v_12_4_3_2_09_a_group_info_is_for_one_join() {
     let mut group = TestGroup::new(SUITE, 3).unwrap();
     let info = group.insider(1).unwrap().group_info().external_pub().build().unwrap();
     let mut joiners = ["one", "two"].map(|name| group.newcomer(name).unwrap());
-    let [first, second] =
-        joiners.each_mut().map(|joiner| join(joiner, info.clone(), None).unwrap());
+    let [first, second] = joiners
+        .each_mut()
+        .map(|joiner| joiner.external_join(info.clone(), None, Vec::new()).unwrap());
     for member in &mut group.members {
         member.receive(first.message()).unwrap();
         let error = member.refuses(second.message());
@@ -365,7 +360,7 @@ fn v_12_4_3_2_09_a_group_info_is_for_one_join() {
     group.members.push(one);
     group.agree();
     let info = group.insider(1).unwrap().group_info().external_pub().build().unwrap();
-    assert!(join(&mut two, info, None).is_ok());
+    assert!(two.external_join(info, None, Vec::new()).is_ok());
 }
 
 /// V-12.4.3.2-05, V-12.4.3.2-10: whoever comes back takes the place of its old leaf, with its old
@@ -378,7 +373,7 @@ fn a_member_comes_back() {
         let insider = group.insider(other as usize);
         let info = insider.unwrap().group_info().external_pub().build().unwrap();
         let member = &mut group.members[old as usize];
-        let staged = join(member, info, Some(LeafIndex(old))).unwrap();
+        let staged = member.external_join(info, Some(LeafIndex(old)), Vec::new()).unwrap();
         let heard = group.members[old as usize].receive(staged.message()).unwrap();
         assert!(matches!(heard, Heard::Commit(outcome) if outcome.removes_own));
         for i in (0..3).filter(|i| *i != old) {

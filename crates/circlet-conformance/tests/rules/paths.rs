@@ -164,7 +164,7 @@ fn a_wrong_parent_hash() -> Result<(), Error> {
 /// V-7.5-05: where the path has no nodes there is nothing to hash.
 #[test]
 fn a_parent_hash_of_nothing() -> Result<(), Error> {
-    // Two members, of whom one removes the other: nobody is left to see it but one that joins.
+    // Its only member commits: there is no node above it, and nobody sees it but one that joins.
     let mut group = TestGroup::new(SUITE, 1)?;
     group.update(0)?;
     let leaf = group.leaf(0)?;
@@ -444,16 +444,7 @@ fn the_victim_of_a_wrong_path_recovers() -> Result<(), Error> {
 
     let info = group.insider(1)?.group_info().external_pub().build()?;
     let lost = &mut group.members[3];
-    let opened = circlet::group::OpenedGroupInfo::open(lost.settings.clone(), info, None)?;
-    let reviewed = opened.review(&*lost.validator)?;
-    let request = circlet::group::ExternalJoin {
-        leaf: lost.template.clone(),
-        replaces: Some(lost.leaf()),
-        psks: Vec::new(),
-        authenticated_data: Vec::new(),
-    };
-    let (judge, mut rng) = (lost.judge(), lost.rng.clone());
-    let staged = reviewed.join(request, &judge, &lost.signer, &mut rng)?;
+    let staged = lost.external_join(info, Some(lost.leaf()), Vec::new())?;
     let message = staged.message().to_vec();
     lost.enter(staged.confirm());
     group.broadcast(3, message)?;

@@ -5,7 +5,7 @@ use circlet::client::GroupOptions;
 use circlet::codec::{DecodeError, Encode};
 use circlet::crypto::hpke::setup_base_recipient;
 use circlet::crypto::{CipherSuite, Secret};
-use circlet::group::{ExternalJoin, GroupInfoOptions, HandshakeFormat, Judge, OpenedGroupInfo};
+use circlet::group::{GroupInfoOptions, HandshakeFormat, OpenedGroupInfo};
 use circlet::message::{GroupInfo, MlsMessage, Proposal, WireFormat};
 use circlet::rules::Violation;
 use circlet::schedule::{
@@ -152,16 +152,7 @@ fn the_external_init_secret() -> Result<(), Error> {
 
 /// The external Commit of somebody new, who enters the group.
 fn join(joiner: &mut TestMember, info: GroupInfo) -> Result<Vec<u8>, Error> {
-    let TestMember { settings, template, psks, validator, signer, rng, now, .. } = joiner;
-    let judge = Judge { validator: &**validator, psks, now: *now };
-    let request = ExternalJoin {
-        leaf: template.clone(),
-        replaces: None,
-        psks: Vec::new(),
-        authenticated_data: Vec::new(),
-    };
-    let opened = OpenedGroupInfo::open(settings.clone(), info, None)?.review(&**validator)?;
-    let staged = opened.join(request, &judge, signer, rng)?;
+    let staged = joiner.external_join(info, None, Vec::new())?;
     let message = staged.message().to_vec();
     joiner.enter(staged.confirm());
     Ok(message)
@@ -242,8 +233,8 @@ fn a_nonce_for_each_use() -> Result<(), Error> {
     for _ in 0..3 {
         let _ = test.groups[0].propose_psk(b"shared".to_vec())?;
     }
-    for (_, proposal) in test.groups[0].waiting_proposals()? {
-        let Proposal::PreSharedKey(id) = proposal else { panic!("{proposal:?}") };
+    for waiting in test.groups[0].waiting_proposals()? {
+        let Proposal::PreSharedKey(id) = waiting.proposal else { panic!("another one") };
         assert_eq!(id.psk, external(b"shared", 0).psk);
         assert_eq!(id.psk_nonce.len(), 32);
         assert!(!seen.contains(&id.psk_nonce));
@@ -256,7 +247,7 @@ fn a_nonce_for_each_use() -> Result<(), Error> {
     other.clients[0].add_psk(b"shared", &Secret::new(&[5; 64]))?;
     let _ = group.propose_psk(b"shared".to_vec())?;
     let waiting = group.waiting_proposals()?;
-    assert!(matches!(&waiting[0].1, Proposal::PreSharedKey(id) if id.psk_nonce.len() == 64));
+    assert!(matches!(&waiting[0].proposal, Proposal::PreSharedKey(id) if id.psk_nonce.len() == 64));
     Ok(())
 }
 

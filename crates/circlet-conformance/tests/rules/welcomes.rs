@@ -1,7 +1,7 @@
 //! Welcomes, GroupInfos and ratchet trees (RFC 9420 sections 12.4.3, 12.4.3.1 and 12.4.3.3).
 
-use circlet::codec::{CustomProposal, DecodeContext};
-use circlet::crypto::{CipherSuite, HpkePublicKey, Secret, Signature};
+use circlet::codec::{CustomProposal, DecodeContext, Encode};
+use circlet::crypto::{CipherSuite, CryptoError, HpkePublicKey, Secret, Signature};
 use circlet::group::{GroupInfoOptions, NoPsks, OpenedWelcome};
 use circlet::message::{GroupInfo, MlsMessage, Proposal, Welcome};
 use circlet::rules::Violation;
@@ -545,4 +545,51 @@ fn encrypted_objects_are_whole() {
         }
     }
     welcomed.joins();
+}
+
+/// V-5.1-04: of a suite that is not supported here a Welcome, a GroupInfo and a KeyPackage each are
+/// an error that says so, before anything in them is looked at: nothing but the suite is right in
+/// these.
+#[test]
+fn an_unsupported_suite() -> Result<(), Error> {
+    let unknown = CipherSuite(0x0a0a);
+    let named = |error: &Error| {
+        let unsupported = CryptoError::UnsupportedCipherSuite(unknown);
+        matches!(error, Error::Crypto(found) if *found == unsupported)
+    };
+    let test = clients(SUITE, 2)?;
+    let info = test.groups[0].group_info(GroupInfoOptions::default())?;
+    let mut group = TestGroup::new(SUITE, 3)?;
+    let mut newcomer = group.newcomer("new")?;
+    let add = Proposal::Add(newcomer.key_package()?);
+    let mut commit = group.insider(1)?.commit().proposals([add]).private()?;
+    let welcome = commit.welcome().edit_welcome(|welcome| {
+        welcome.cipher_suite = unknown;
+        welcome.encrypted_group_info.clear();
+    });
+    let welcome = welcome.build()?;
+    let error = newcomer.join(&welcome).unwrap_err();
+    assert!(named(&error), "{error:?}");
+    let error = test.clients[0].join(&welcome).unwrap_err();
+    assert!(named(&error), "{error:?}");
+
+    let context = &newcomer.settings.context;
+    let MlsMessage::GroupInfo(mut info) = MlsMessage::read(&info, context)? else { panic!() };
+    info.group_context.cipher_suite = unknown;
+    info.signature.0.clear();
+    let error = newcomer.external_join(info.clone(), None, Vec::new()).unwrap_err();
+    assert!(named(&error), "{error:?}");
+    let info = MlsMessage::GroupInfo(info).to_bytes()?;
+    let error = test.clients[1].external_join(&info).stage().unwrap_err();
+    assert!(named(&error), "{error:?}");
+
+    let forged = newcomer.forge_key_package().edit(|content| {
+        content.cipher_suite = unknown;
+        content.init_key = HpkePublicKey::new(&[]);
+    });
+    let add = Proposal::Add(forged.build()?);
+    let commit = group.insider(1)?.commit().proposals([add]).private()?;
+    let error = group.members[0].refuses(commit);
+    assert_violation(&error, Violation::KeyPackageSuite);
+    Ok(())
 }

@@ -12,7 +12,7 @@ use crate::identity::{
 };
 use crate::rows::{OwnIdentity, client_key};
 use crate::storage::{Batch, MemoryStorage, Precondition, Storage, StorageError};
-use crate::tree::{Extension, ExtensionType, ProposalType};
+use crate::tree::{Extension, ExtensionType, ProposalType, is_grease};
 
 use super::Client;
 use super::driver::{ATTEMPTS, Defaults, Inner};
@@ -176,7 +176,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Where random values of no meaning go (RFC 9420 section 13.5).
+    /// Where random values of no meaning go (RFC 9420 section 13.5). Default
+    /// [`Grease::Everywhere`].
     #[must_use]
     pub fn grease(mut self, grease: Grease) -> Self {
         self.grease = grease;
@@ -223,7 +224,9 @@ impl ClientBuilder {
 
     /// Registers an application-defined extension type: the client knows what to do with it, and
     /// so it is among its capabilities. Without that, the client is in no group that has such an
-    /// extension; in leaves, KeyPackages and GroupInfos it is ignored.
+    /// extension; in leaves, KeyPackages and GroupInfos it is ignored. Types of RFC 9420 itself and
+    /// those that mean nothing ([`is_grease`]) can't be registered: [`Misuse::ReservedType`] when
+    /// the client is made or opened.
     #[must_use]
     pub fn register_extension_type(mut self, extension_type: ExtensionType) -> Self {
         self.context.extension_types.insert(extension_type.0);
@@ -231,7 +234,13 @@ impl ClientBuilder {
     }
 
     /// Registers an application-defined proposal type, whose body is one `opaque<V>`: without
-    /// that, a message with such a proposal can't be read. It is among the client's capabilities.
+    /// that, a message with such a proposal can't be read. It is among the client's capabilities,
+    /// and what the proposal means is the application's: see
+    /// [`Group::propose_custom`](super::Group::propose_custom).
+    ///
+    /// It has to be registered at every start: a group in whose rows there is such a proposal gives
+    /// [`Misuse::UnregisteredProposalType`] until it is. Which types can be registered:
+    /// [`Self::register_extension_type`].
     #[must_use]
     pub fn register_proposal_type(
         mut self,
@@ -244,6 +253,38 @@ impl ClientBuilder {
 
     /// Registers an application-defined credential type, whose body is one `opaque<V>`. It is
     /// among the client's capabilities; the validator judges such credentials.
+    ///
+    /// It has to be registered at every start: without it, a client with such a credential is
+    /// neither made nor opened, and a group with such a member gives
+    /// [`Misuse::UnregisteredCredentialType`]. Basic credentials and X.509 chains need no
+    /// registration ([`CredentialValidator::credential_types`]). Which types can be registered:
+    /// [`Self::register_extension_type`].
+    ///
+    /// ```
+    /// # use circlet::Client;
+    /// # use circlet::identity::{Credential, CredentialCheck, CredentialRejected};
+    /// use circlet::identity::{CredentialType, CredentialValidator};
+    ///
+    /// const BADGE: CredentialType = CredentialType(0xf00b);
+    ///
+    /// struct Badges;
+    ///
+    /// impl CredentialValidator for Badges {
+    ///     fn validate(&self, check: &CredentialCheck<'_>) -> Result<(), CredentialRejected> {
+    ///         match check.credential {
+    ///             Credential::Custom { credential_type: BADGE, body } if !body.is_empty() => Ok(()),
+    ///             _ => Err(CredentialRejected),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), circlet::Error> {
+    /// let badge = Credential::Custom { credential_type: BADGE, body: b"7".to_vec() };
+    /// let builder = Client::builder_for(badge).register_credential_type(BADGE);
+    /// let alice = builder.validator(Badges).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn register_credential_type(mut self, credential_type: CredentialType) -> Self {
         self.context.credential_types.insert(credential_type.0);
@@ -255,9 +296,11 @@ impl ClientBuilder {
     /// # Errors
     /// [`Misuse::ClientExists`] if the store holds a client already; [`Misuse::WrongSigner`] if the
     /// given key is of another suite; the suite is not supported;
-    /// [`Refused::Credential`](crate::Refused::Credential) if the validator rejects one's own; the
-    /// store or the generator failed.
+    /// [`Refused::Credential`](crate::Refused::Credential) if the validator rejects one's own;
+    /// [`Misuse::UnregisteredCredentialType`]; [`Misuse::ReservedType`]; the store or the generator
+    /// failed.
     pub fn build(mut self) -> Result<Client, Error> {
+        self.ensure_types()?;
         let (settings, signer) = self.make()?;
         Ok(self.client(settings, signer))
     }
@@ -269,8 +312,10 @@ impl ClientBuilder {
     /// another credential ([`Self::renew_credential`] lets a new one in),
     /// [`Misuse::WrongSigner`] if another key is given than it has;
     /// [`Refused::Credential`](crate::Refused::Credential) if the validator rejects the new one;
-    /// [`Error::Damaged`]; the store failed.
+    /// [`Misuse::UnregisteredCredentialType`]; [`Misuse::ReservedType`]; [`Error::Damaged`]; the
+    /// store failed.
     pub fn open(self) -> Result<Client, Error> {
+        self.ensure_types()?;
         let (settings, signer) = self.find()?.ok_or(Misuse::NoClient)?;
         Ok(self.client(settings, signer))
     }
@@ -294,6 +339,7 @@ impl ClientBuilder {
     /// # Errors
     /// As for [`Self::open`] and [`Self::build`].
     pub fn open_or_create(mut self) -> Result<Client, Error> {
+        self.ensure_types()?;
         let (settings, signer) = match self.find()? {
             Some(found) => found,
             None => match self.make() {
@@ -303,6 +349,33 @@ impl ClientBuilder {
             },
         };
         Ok(self.client(settings, signer))
+    }
+
+    /// What is registered is for applications to define, and what the client says that it has can
+    /// be read.
+    fn ensure_types(&self) -> Result<(), Misuse> {
+        let DecodeContext { extension_types, proposal_types, credential_types, .. } = &self.context;
+        let extensions = extension_types.iter().copied();
+        let proposals = proposal_types.keys().copied();
+        let credentials = credential_types.iter().copied();
+        let of_rfc = extensions
+            .clone()
+            .filter(|kind| ExtensionType(*kind).is_default())
+            .chain(proposals.clone().filter(|kind| ProposalType(*kind).is_default()))
+            .chain(credentials.clone().filter(|kind| CredentialType(*kind).is_default()));
+        let all = extensions.chain(proposals).chain(credentials);
+        let mut reserved = of_rfc.chain(all.filter(|kind| *kind == 0 || is_grease(*kind)));
+        if let Some(kind) = reserved.next() {
+            return Err(Misuse::ReservedType(kind));
+        }
+        let judged = self.validator.credential_types();
+        let mut named = judged.into_iter().chain([self.credential.credential_type()]);
+        let unregistered =
+            |kind: &CredentialType| !kind.is_default() && !credential_types.contains(&kind.0);
+        match named.find(unregistered) {
+            Some(kind) => Err(Misuse::UnregisteredCredentialType(kind)),
+            None => Ok(()),
+        }
     }
 
     /// Writes a new client's row.

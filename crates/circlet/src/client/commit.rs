@@ -1,10 +1,12 @@
 use std::fmt;
 
+use crate::crypto::HashReference;
 use crate::error::{Error, Misuse};
 use crate::group::{ByReference, CommitOutcome, CommitRequest, LeafChange, StagedCommit};
 use crate::message::Proposal;
+use crate::rows::LoadedGroup;
 use crate::schedule::Psk;
-use crate::tree::{Extensions, LeafIndex};
+use crate::tree::{Extensions, LeafIndex, ProposalType};
 
 use super::Group;
 use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
@@ -30,6 +32,7 @@ pub struct CommitBuilder<'a> {
     group: &'a Group,
     request: CommitRequest,
     psks: Vec<Psk>,
+    without: Vec<HashReference>,
     new_signature_key: bool,
     /// The first thing that went wrong, told by `stage`.
     error: Option<Error>,
@@ -69,7 +72,8 @@ impl<'a> CommitBuilder<'a> {
     pub(super) fn new(group: &'a Group) -> Self {
         let framing = group.inner().framing(&[]);
         let request = CommitRequest { framing, ..CommitRequest::default() };
-        Self { group, request, psks: Vec::new(), new_signature_key: false, error: None }
+        let (psks, without) = (Vec::new(), Vec::new());
+        Self { group, request, psks, without, new_signature_key: false, error: None }
     }
 
     /// Adds the client of a key package, an encoded MLSMessage.
@@ -110,9 +114,45 @@ impl<'a> CommitBuilder<'a> {
         self
     }
 
-    /// Takes none of the proposals that wait: with the epoch that this Commit ends, they are gone.
+    /// Proposes something of the application's own: see [`Group::propose_custom`]. Whoever gets the
+    /// Commit finds it in [`CommitOutcome::custom`].
+    ///
+    /// [`Self::stage`] gives [`Misuse::UnregisteredProposalType`] if the type is not registered, and
+    /// [`Error::Violation`] if a member lacks it.
+    pub fn custom(self, proposal_type: ProposalType, body: impl Into<Vec<u8>>) -> Self {
+        self.propose(Proposal::Custom { proposal_type, body: body.into() })
+    }
+
+    /// Takes none of the proposals that wait. They are of this epoch, and so gone with it once the
+    /// Commit is confirmed: whoever still wants them proposes them anew.
     pub fn without_waiting_proposals(mut self) -> Self {
         self.request.by_reference = ByReference::Nothing;
+        self
+    }
+
+    /// Takes all of the proposals that wait but this one, by
+    /// [`ReceivedProposal::reference`](super::ReceivedProposal::reference) or
+    /// [`WaitingProposal::reference`](super::WaitingProposal). It is gone with the epoch. May be said
+    /// more than once; a reference that nothing has changes nothing.
+    ///
+    /// ```
+    /// # use circlet::{Client, Received};
+    /// # fn main() -> Result<(), circlet::Error> {
+    /// # let (alice, bob) = (Client::builder("alice").build()?, Client::builder("bob").build()?);
+    /// # let carol = Client::builder("carol").build()?;
+    /// # let group = alice.create_group()?;
+    /// # let bobs = bob.join(group.invite([bob.key_package()?])?.confirm()?.welcome())?;
+    /// let wire = bobs.propose_add(carol.key_package()?)?;
+    /// let Received::Proposal(unwanted) = group.receive(&wire)? else { panic!("no proposal") };
+    ///
+    /// let pending = group.commit().without(unwanted.reference()).stage()?;
+    /// assert!(pending.outcome().added.is_empty());
+    /// assert_eq!(pending.outcome().left_out, [unwanted.reference().clone()]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn without(mut self, reference: &HashReference) -> Self {
+        self.without.push(reference.clone());
         self
     }
 
@@ -164,6 +204,7 @@ impl<'a> CommitBuilder<'a> {
     ///
     /// # Errors
     /// [`Misuse::CommitStaged`] if there is one already; [`Misuse::NotKeyPackage`];
+    /// [`Misuse::UnregisteredProposalType`]; [`Misuse::UnregisteredCredentialType`];
     /// [`Error::Violation`] if the proposals are not valid;
     /// [`Refused::Credential`](crate::Refused::Credential);
     /// [`Unready::UnknownPsk`](crate::Unready::UnknownPsk); the store or the generator failed.
@@ -190,11 +231,30 @@ impl<'a> CommitBuilder<'a> {
             let id = self.group.psk_id(psk)?;
             self.request.by_value.push(Proposal::PreSharedKey(id));
         }
-        let request = self.request;
+        let (request, without) = (self.request, self.without);
         let (inner, new_key) = (self.group.inner(), self.new_signature_key);
-        let Staged { message, ratchet_tree, outcome } = inner
-            .run(self.group.id(), |group, env| plan::stage(group, request.clone(), new_key, env))?;
+        let staged = inner.run(self.group.id(), |group, env| {
+            let by_reference = taken(&request.by_reference, &without, group);
+            let request = CommitRequest { by_reference, ..request.clone() };
+            plan::stage(group, request, new_key, env)
+        });
+        let Staged { message, ratchet_tree, outcome } = staged?;
         Ok(PendingCommit { group: self.group.clone(), message, ratchet_tree, outcome })
+    }
+}
+
+/// What a Commit takes of what waits, where these are to be left out too.
+fn taken(chosen: &ByReference, without: &[HashReference], group: &LoadedGroup) -> ByReference {
+    let mut left_out = without.to_vec();
+    match chosen {
+        ByReference::FittingButReInit if !left_out.is_empty() => {
+            let waiting = group.state.proposals.iter();
+            let reinits = waiting.filter(|held| matches!(*held.proposal, Proposal::ReInit(_)));
+            left_out.extend(reinits.map(|held| held.reference.clone()));
+            ByReference::FittingBut(left_out)
+        }
+        ByReference::Fitting if !left_out.is_empty() => ByReference::FittingBut(left_out),
+        other => other.clone(),
     }
 }
 

@@ -1,4 +1,5 @@
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
+use crate::crypto::HashReference;
 use crate::error::Error;
 use crate::group::{ApplicationMessage, CommitOutcome, Member, Proposer};
 use crate::message::{GroupId, Proposal};
@@ -31,7 +32,10 @@ pub enum Received {
     /// Somebody joined by an external Commit in the place of this client: itself elsewhere, after
     /// it had lost its state, or somebody whom the validator takes for it. Nothing has changed, for
     /// this client can't verify that the others have accepted that. If the delivery service has,
-    /// this client is no member any more: [`Group::forget`] the group, or join it again.
+    /// this client is no member any more: [`Group::forget`] the group, or join it again
+    /// ([`ExternalJoinBuilder::rejoin`]).
+    ///
+    /// [`ExternalJoinBuilder::rejoin`]: super::ExternalJoinBuilder::rejoin
     Replaced(EpochChange),
     /// A message that this client sent, or that says so: of an encrypted one no more can be told.
     /// Nothing has changed. A Commit that this client knows nothing of may be that of a copy of its
@@ -40,7 +44,10 @@ pub enum Received {
     Own,
     /// A Commit of this epoch that this client made and discarded: somebody carries it all the
     /// same. If the delivery service has accepted it, the group goes on without this client, which
-    /// has to be added anew. Nothing has changed.
+    /// comes back by an external Commit ([`ExternalJoinBuilder::rejoin`]) or has to be added anew.
+    /// Nothing has changed.
+    ///
+    /// [`ExternalJoinBuilder::rejoin`]: super::ExternalJoinBuilder::rejoin
     Discarded,
     /// A message that was read before, or whose key was dropped because it is very late. Nothing
     /// has changed.
@@ -70,8 +77,22 @@ pub struct Message {
 #[derive(Clone, Debug)]
 pub struct ReceivedProposal {
     id: DeliveryId,
+    reference: HashReference,
     sender: Proposer,
     proposal: Proposal,
+}
+
+/// One of the proposals that wait for a Commit: somebody else's, or one's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WaitingProposal {
+    /// What a Commit refers to it by: see [`CommitBuilder::without`](super::CommitBuilder::without)
+    /// and [`CommitOutcome::left_out`].
+    pub reference: HashReference,
+    /// Who made it.
+    pub sender: Proposer,
+    /// What is proposed.
+    pub proposal: Proposal,
 }
 
 /// What a Commit did to a group.
@@ -140,6 +161,7 @@ impl Received {
             }
             Self::Proposal(event) => {
                 writer.u8(2);
+                event.reference.encode(writer);
                 write_proposer(&event.sender, writer);
                 event.proposal.encode(writer);
             }
@@ -183,6 +205,7 @@ impl Received {
             1 => Ok(Self::Message(Message { id, message: read_message(reader)? })),
             2 => Ok(Self::Proposal(ReceivedProposal {
                 id,
+                reference: HashReference::decode(reader)?,
                 sender: read_proposer(reader)?,
                 proposal: Proposal::decode(reader)?,
             })),
@@ -271,14 +294,33 @@ impl Message {
 }
 
 impl ReceivedProposal {
-    pub(super) fn new(id: DeliveryId, sender: Proposer, proposal: Proposal) -> Self {
-        Self { id, sender, proposal }
+    pub(super) fn new(
+        id: DeliveryId,
+        reference: HashReference,
+        sender: Proposer,
+        proposal: Proposal,
+    ) -> Self {
+        Self { id, reference, sender, proposal }
     }
 
     /// What to acknowledge it by.
     #[must_use]
     pub fn id(&self) -> &DeliveryId {
         &self.id
+    }
+
+    /// The group.
+    #[must_use]
+    pub fn group_id(&self) -> &GroupId {
+        self.id.group_id()
+    }
+
+    /// What a Commit refers to it by. A Commit leaves it out by
+    /// [`CommitBuilder::without`](super::CommitBuilder::without), and says in
+    /// [`CommitOutcome::left_out`] that it did.
+    #[must_use]
+    pub fn reference(&self) -> &HashReference {
+        &self.reference
     }
 
     /// Who proposed.

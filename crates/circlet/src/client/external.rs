@@ -4,13 +4,14 @@
 use std::fmt;
 
 use crate::error::{Error, Misuse, Unready};
-use crate::group::{ExternalJoin, Judge, OpenedGroupInfo, Outsider, StagedJoin, Status};
+use crate::group::{ExternalJoin, Judge, Member, OpenedGroupInfo, Outsider, StagedJoin, Status};
 use crate::message::{GroupId, GroupInfo, MlsMessage, Sender};
 use crate::mutation::off;
 use crate::rows::{Joining, Kind, StoredKeyPackage, joining_message, put_joining, read_joining};
+use crate::rules::subgroup::is_same_member;
 use crate::schedule::{PreSharedKeyId, Psk};
 use crate::storage::{Batch, Precondition, Prefix, StorageError};
-use crate::tree::LeafIndex;
+use crate::tree::{LeafIndex, LeafNode};
 
 use super::driver::{ATTEMPTS, Beginning, Existing};
 use super::event::{Joined, Received};
@@ -41,10 +42,21 @@ pub struct ExternalJoinBuilder<'a> {
     client: &'a Client,
     group_info: Vec<u8>,
     ratchet_tree: Option<Vec<u8>>,
-    replaces: Option<LeafIndex>,
+    replaces: Replaces,
     replaces_state: bool,
     psks: Vec<Psk>,
     authenticated_data: Vec<u8>,
+}
+
+/// The leaf that an external Commit removes.
+#[derive(Clone, Copy, Debug)]
+enum Replaces {
+    /// The one with this client's signature key, if there is one.
+    OwnKey,
+    /// The one with this client's credential, whatever its key.
+    OwnCredential,
+    /// This one.
+    Leaf(LeafIndex),
 }
 
 /// An external Commit that waits for the delivery service's word. The client is no member yet; it
@@ -59,15 +71,15 @@ pub struct PendingJoin {
 
 impl Client {
     /// Begins to join the group of a GroupInfo, an encoded MLSMessage that a member has made with
-    /// [`Group::group_info`], by an external Commit. A client that was a member and lost its state, or
-    /// was left behind ([`ExternalJoinBuilder::rejoin`]), comes back so: its old leaf is removed in
-    /// the same Commit.
+    /// [`Group::group_info`], by an external Commit. A client that was a member and lost its state of
+    /// the group, lost everything ([`ExternalJoinBuilder::replacing_own`]) or was left behind
+    /// ([`ExternalJoinBuilder::rejoin`]), comes back so: its old leaf is removed in the same Commit.
     pub fn external_join(&self, group_info: impl AsRef<[u8]>) -> ExternalJoinBuilder<'_> {
         ExternalJoinBuilder {
             client: self,
             group_info: group_info.as_ref().to_vec(),
             ratchet_tree: None,
-            replaces: None,
+            replaces: Replaces::OwnKey,
             replaces_state: false,
             psks: Vec::new(),
             authenticated_data: Vec::new(),
@@ -92,7 +104,8 @@ impl Client {
 
     /// Asks the members of a group in this epoch to add this client: a proposal, an encoded
     /// MLSMessage for the group. A member that accepts it commits it and sends the Welcome. The key
-    /// package in it is kept as those of [`Self::key_package`] are.
+    /// package in it is kept as those of [`Self::key_package`] are; the message is not, and not
+    /// among [`Self::unsent`]: if it is lost, or the epoch is over, ask again.
     ///
     /// # Errors
     /// The store or the generator failed.
@@ -123,6 +136,10 @@ impl ExternalJoinBuilder<'_> {
     /// Lets this client's present state of the group go, once the Commit is confirmed: for a member
     /// that was left behind. Nobody else may say which group that is: whoever knows a group's id can
     /// make another one with it, so that the GroupInfo has to come from somebody who is trusted.
+    ///
+    /// A client that has no state of the group left has nothing to let go, and [`Self::stage`] gives
+    /// [`Unready::UnknownGroup`]: it joins without this. Where it has lost its signature key too,
+    /// its old leaf is not found by that: [`Self::replacing_own`].
     pub fn rejoin(mut self) -> Self {
         self.replaces_state = true;
         self
@@ -131,8 +148,47 @@ impl ExternalJoinBuilder<'_> {
     /// The leaf that this client had before with another signature key: the Commit removes it. One
     /// with the same key is found without being named.
     pub fn replacing(mut self, leaf_index: LeafIndex) -> Self {
-        self.replaces = Some(leaf_index);
+        self.replaces = Replaces::Leaf(leaf_index);
         self
+    }
+
+    /// The leaf of this client, whatever its signature key: for one that has lost everything, and
+    /// was made anew. It is the leaf with this client's signature key, or else the only one whose
+    /// credential stands for the same member
+    /// ([`CredentialValidator::identity`](crate::identity::CredentialValidator::identity)).
+    /// [`Self::stage`] gives [`Misuse::NoOwnLeaf`] if there is none, and
+    /// [`Misuse::SeveralOwnLeaves`] if there are several, such as those of other devices: choose
+    /// among [`Self::members`] then, and name it by [`Self::replacing`].
+    ///
+    /// ```
+    /// # use circlet::Client;
+    /// # use circlet::group::GroupInfoOptions;
+    /// # fn main() -> Result<(), circlet::Error> {
+    /// # let (alice, bob) = (Client::builder("alice").build()?, Client::builder("bob").build()?);
+    /// # let group = alice.create_group()?;
+    /// # bob.join(group.invite([bob.key_package()?])?.confirm()?.welcome())?;
+    /// drop(bob); // with its store
+    /// let bob = Client::builder("bob").build()?;
+    /// let group_info = group.group_info(GroupInfoOptions::default())?;
+    /// let pending = bob.external_join(&group_info).replacing_own().stage()?;
+    /// group.receive(pending.message())?;
+    /// assert_eq!(pending.confirm()?.members()?.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn replacing_own(mut self) -> Self {
+        self.replaces = Replaces::OwnCredential;
+        self
+    }
+
+    /// The members of the group, by leaf, as the GroupInfo and its ratchet tree have them. That they
+    /// are sound was checked; the validator has judged nobody yet.
+    ///
+    /// # Errors
+    /// [`Misuse::NotGroupInfo`]; [`Error::Violation`] or [`Error::Malformed`] if the GroupInfo is not
+    /// sound or not meant for joining; [`Unready::RatchetTreeMissing`].
+    pub fn members(&self) -> Result<Vec<Member>, Error> {
+        Ok(members(&self.open(self.read_group_info()?)?))
     }
 
     /// Injects a pre-shared key that the members have too ([`Client::add_psk`]).
@@ -160,7 +216,9 @@ impl ExternalJoinBuilder<'_> {
     ///
     /// # Errors
     /// [`Misuse::JoinStaged`] if there is one for this group already; [`Misuse::GroupExists`] if
-    /// this client is in a group with this id, unless it comes back; [`Misuse::NotGroupInfo`];
+    /// this client is in a group with this id, unless it comes back; [`Unready::UnknownGroup`] if it
+    /// is in none and comes back ([`Self::rejoin`]); [`Misuse::NoOwnLeaf`] and
+    /// [`Misuse::SeveralOwnLeaves`] (see [`Self::replacing_own`]); [`Misuse::NotGroupInfo`];
     /// [`Error::Violation`] or [`Error::Malformed`] if the GroupInfo is not sound or not meant for
     /// joining; [`Unready::RatchetTreeMissing`]; [`Unready::UnknownPsk`];
     /// [`Refused::Credential`](crate::Refused::Credential) if the validator rejects a member, or
@@ -168,6 +226,9 @@ impl ExternalJoinBuilder<'_> {
     pub fn stage(self) -> Result<PendingJoin, Error> {
         let inner = &*self.client.inner;
         let group_info = self.read_group_info()?;
+        if self.replaces_state && !inner.is_member(&group_info.group_context.group_id)? {
+            return Err(Unready::UnknownGroup.into());
+        }
         let mut psks = LoadedPsks::default();
         let staged = loop {
             match self.make(group_info.clone(), &psks) {
@@ -188,10 +249,14 @@ impl ExternalJoinBuilder<'_> {
         }
     }
 
+    fn open(&self, group_info: GroupInfo) -> Result<OpenedGroupInfo, Error> {
+        let settings = self.client.inner.settings.clone();
+        OpenedGroupInfo::open(settings, group_info, self.ratchet_tree.as_deref())
+    }
+
     fn make(&self, group_info: GroupInfo, psks: &LoadedPsks) -> Result<StagedJoin, Error> {
         let inner = &*self.client.inner;
-        let tree = self.ratchet_tree.as_deref();
-        let opened = OpenedGroupInfo::open(inner.settings.clone(), group_info, tree)?;
+        let opened = self.open(group_info)?;
         let request = ExternalJoin {
             leaf: inner.leaf_template(),
             replaces: self.old_leaf(&opened)?,
@@ -206,8 +271,8 @@ impl ExternalJoinBuilder<'_> {
     /// V-12.4.3-03: a group in which this client's leaf is blank is none to come back to. It may be
     /// another one of the same id, and what the client has of its own would be gone.
     fn old_leaf(&self, opened: &OpenedGroupInfo) -> Result<Option<LeafIndex>, Error> {
-        if self.replaces.is_some() {
-            return Ok(self.replaces);
+        if let Replaces::Leaf(leaf_index) = self.replaces {
+            return Ok(Some(leaf_index));
         }
         let inner = &*self.client.inner;
         let tree = opened.tree();
@@ -221,7 +286,21 @@ impl ExternalJoinBuilder<'_> {
             other => other?,
         };
         let first = crate::identity::Signer::public_key(&inner.signer);
-        Ok(found.or_else(|| tree.signature_key_owner(first)))
+        match (found.or_else(|| tree.signature_key_owner(first)), self.replaces) {
+            (None, Replaces::OwnCredential) => Ok(Some(self.leaf_with_own_credential(opened)?)),
+            (found, _) => Ok(found),
+        }
+    }
+
+    fn leaf_with_own_credential(&self, opened: &OpenedGroupInfo) -> Result<LeafIndex, Misuse> {
+        let Inner { validator, credential, .. } = &*self.client.inner;
+        let mut own = members(opened);
+        own.retain(|member| is_same_member(&member.credential, credential, &**validator));
+        match own.as_slice() {
+            [] => Err(Misuse::NoOwnLeaf),
+            [member] => Ok(member.leaf_index),
+            _ => Err(Misuse::SeveralOwnLeaves),
+        }
     }
 
     fn psk_ids(&self) -> Result<Vec<PreSharedKeyId>, Error> {
@@ -232,6 +311,15 @@ impl ExternalJoinBuilder<'_> {
     }
 }
 
+fn members(opened: &OpenedGroupInfo) -> Vec<Member> {
+    let member = |(leaf_index, leaf): (LeafIndex, &LeafNode)| Member {
+        leaf_index,
+        credential: leaf.credential.clone(),
+        signature_key: leaf.signature_key.clone(),
+    };
+    opened.tree().members().map(member).collect()
+}
+
 impl PendingJoin {
     /// The group.
     #[must_use]
@@ -239,7 +327,8 @@ impl PendingJoin {
         &self.group_id
     }
 
-    /// The external Commit for the group, an encoded MLSMessage.
+    /// The external Commit for the group, an encoded MLSMessage. It is not among
+    /// [`Client::unsent`]: it waits in [`Client::pending_joins`].
     #[must_use]
     pub fn message(&self) -> &[u8] {
         &self.message

@@ -4,12 +4,12 @@ use crate::codec::Encode;
 use crate::crypto::Secret;
 use crate::error::{Error, Misuse};
 use crate::group::{GroupInfoOptions, LeafChange, Member, Status};
-use crate::message::{GroupId, KeyPackage, Proposal, Sender};
+use crate::message::{GroupId, KeyPackage, Proposal};
 use crate::schedule::{PreSharedKeyId, Psk};
-use crate::tree::{Extensions, LeafIndex};
+use crate::tree::{Extensions, LeafIndex, ProposalType};
 
 use super::commit::{CommitBuilder, PendingCommit, PendingInvite};
-use super::event::Received;
+use super::event::{Received, WaitingProposal};
 use super::outgoing::Outgoing;
 use super::plan::{self, OwnChange};
 use super::{Client, Inner};
@@ -157,14 +157,23 @@ impl Group {
         self.inner().receive(&self.id, message.as_ref())
     }
 
-    /// The proposals that wait for a Commit, by whom they were made.
+    /// The proposals that wait for a Commit, this client's own included, in the order in which they
+    /// came.
     ///
     /// # Errors
     /// As for [`Self::epoch`].
-    pub fn waiting_proposals(&self) -> Result<Vec<(Sender, Proposal)>, Error> {
+    pub fn waiting_proposals(&self) -> Result<Vec<WaitingProposal>, Error> {
         self.inner().look(&self.id, |group| {
-            let waiting = group.state.waiting_proposals();
-            Ok(waiting.map(|(sender, proposal)| (sender, proposal.clone())).collect())
+            let mut held: Vec<_> = group.state.proposals.iter().collect();
+            held.sort_by_key(|held| held.sequence);
+            let waiting = held.into_iter().map(|held| {
+                Ok(WaitingProposal {
+                    reference: held.reference.clone(),
+                    sender: group.state.proposer(held.sender)?,
+                    proposal: Proposal::clone(&held.proposal),
+                })
+            });
+            waiting.collect()
         })
     }
 
@@ -269,6 +278,52 @@ impl Group {
     /// [`Error::Violation`] if they are not valid; otherwise as for [`Self::propose_add`].
     pub fn propose_extensions(&self, extensions: Extensions) -> Result<Outgoing, Error> {
         self.propose(Proposal::GroupContextExtensions(extensions))
+    }
+
+    /// Proposes something of the application's own, of a type that every member has registered
+    /// ([`ClientBuilder::register_proposal_type`](super::ClientBuilder::register_proposal_type)).
+    /// What it means is for the application to say: the group carries it, and everybody who takes
+    /// the Commit finds it in [`CommitOutcome::custom`](crate::group::CommitOutcome::custom), in
+    /// the same order and with its proposer.
+    ///
+    /// ```
+    /// # use circlet::{Client, Received};
+    /// use circlet::codec::CustomProposal;
+    /// use circlet::message::Proposal;
+    /// use circlet::tree::ProposalType;
+    ///
+    /// const TOPIC: ProposalType = ProposalType(0xf0a0); // for private use
+    ///
+    /// # fn main() -> Result<(), circlet::Error> {
+    /// let client = |name: &str| {
+    ///     Client::builder(name).register_proposal_type(TOPIC, CustomProposal::default()).build()
+    /// };
+    /// let (alice, bob) = (client("alice")?, client("bob")?);
+    /// # let group = alice.create_group()?;
+    /// # let bobs = bob.join(group.invite([bob.key_package()?])?.confirm()?.welcome())?;
+    /// let wire = bobs.propose_custom(TOPIC, "lunch")?;
+    /// group.receive(&wire)?;
+    ///
+    /// let pending = group.commit().stage()?;
+    /// if let Received::Commit(change) = bobs.receive(pending.message())? {
+    ///     let applied = &change.outcome().custom[0];
+    ///     assert_eq!(applied.proposer.to_string(), "bob");
+    ///     let Proposal::Custom { proposal_type: TOPIC, body } = &applied.proposal else { panic!() };
+    ///     assert_eq!(body, b"lunch");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Misuse::UnregisteredProposalType`]; [`Error::Violation`] if a member does not have the
+    /// type among its capabilities; otherwise as for [`Self::propose_add`].
+    pub fn propose_custom(
+        &self,
+        proposal_type: ProposalType,
+        body: impl Into<Vec<u8>>,
+    ) -> Result<Outgoing, Error> {
+        self.propose(Proposal::Custom { proposal_type, body: body.into() })
     }
 
     pub(super) fn propose(&self, proposal: Proposal) -> Result<Outgoing, Error> {

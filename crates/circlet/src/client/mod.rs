@@ -5,8 +5,13 @@
 //! messages as *unsent*. After a crash at any instant, [`Client::undelivered`] and
 //! [`Client::unsent`] give them again.
 //!
-//! The logic is free of I/O: `plan` computes from a group's value what is to be written and what
-//! comes out; `driver` loads, writes and applies.
+//! A [`ClientBuilder`] makes or opens a [`Client`]; a [`Group`] is a handle of one of its groups. A
+//! [`CommitBuilder`] collects what a Commit does, and a [`PendingCommit`] waits for the delivery
+//! service's word; an [`ExternalJoinBuilder`] and a [`PendingJoin`] do the same for joining from
+//! outside. [`Received`] is what a message meant, [`Outgoing`] what is to be sent.
+//!
+//! What each operation writes and gives is computed without I/O from a group's value
+//! ([`crate::group`]), written in one batch, and then applied.
 
 mod builder;
 mod commit;
@@ -27,14 +32,16 @@ use std::sync::Arc;
 
 pub use builder::{ClientBuilder, Clock, SystemClock};
 pub use commit::{CommitBuilder, Confirmed, Invited, PendingCommit, PendingInvite};
-pub use event::{Continuation, EpochChange, Joined, Message, Received, ReceivedProposal};
+pub use event::{
+    Continuation, EpochChange, Joined, Message, Received, ReceivedProposal, WaitingProposal,
+};
 pub use external::{ExternalJoinBuilder, PendingJoin};
 pub use group::{Group, GroupOptions};
 pub use outgoing::{DeliveryId, Outgoing, OutgoingKind, Recipient};
 pub use subgroup::{Continued, ReInitOptions};
 
 use crate::codec::Encode;
-use crate::crypto::{CipherSuite, Rng, Secret};
+use crate::crypto::{CipherSuite, Rng, Secret, SignaturePublicKey};
 use crate::error::{Error, Misuse, Unready};
 pub use crate::group::Proposer;
 use crate::group::{JoinKeys, LeafTemplate, Settings, best_cipher_suite};
@@ -94,6 +101,20 @@ impl Client {
     #[must_use]
     pub fn credential(&self) -> &Credential {
         &self.inner.credential
+    }
+
+    /// The key that this client's key packages and new groups begin with: what an authentication
+    /// service has to know. In a group it may have another by now
+    /// ([`CommitBuilder::new_signature_key`]): see [`Group::own_member`].
+    #[must_use]
+    pub fn signature_key(&self) -> &SignaturePublicKey {
+        self.inner.signer.public_key()
+    }
+
+    /// The cipher suite of this client's keys and groups: the one that it was made with.
+    #[must_use]
+    pub fn cipher_suite(&self) -> CipherSuite {
+        self.inner.settings.suite.id()
     }
 
     /// A fresh key package for others to add this client with, an encoded MLSMessage. It is for
@@ -190,10 +211,13 @@ impl Client {
         Ok(self.handle(id))
     }
 
-    /// Joins the group of a Welcome that has its ratchet tree inside.
+    /// Joins the group of a Welcome that has its ratchet tree inside. Whether the new group continues
+    /// another one, by re-initialization or as a branch, only [`Self::receive`] says
+    /// ([`Joined::continued`]): take Welcomes by that where groups follow each other.
     ///
     /// # Errors
-    /// [`Unready::UnknownKeyPackage`] if the Welcome is for no key package of this client;
+    /// [`Unready::UnknownKeyPackage`] if the Welcome is for no key package of this client, or comes a
+    /// second time: joining has used the key package up;
     /// [`Unready::UnknownPsk`] if a pre-shared key is missing, or the group that the new one
     /// continues is not known; [`Misuse::GroupExists`]; [`Error::Violation`] or
     /// [`Error::Malformed`] if the Welcome is not sound. The key package can be used again then.

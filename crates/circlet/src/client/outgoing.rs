@@ -152,6 +152,12 @@ impl Outgoing {
         &self.recipients
     }
 
+    /// The group.
+    #[must_use]
+    pub fn group_id(&self) -> &GroupId {
+        self.id.group_id()
+    }
+
     /// What to acknowledge it by.
     #[must_use]
     pub fn id(&self) -> &DeliveryId {

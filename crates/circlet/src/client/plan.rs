@@ -6,7 +6,7 @@ use crate::group::{
     CommitOutcome, CommitRequest, Framing, GroupState, Judge, LeafChange, NextEpoch, Opened,
     OpenedCommit, OpenedProposal, PskSource, Signers, StagedCommit, Status, Step,
 };
-use crate::identity::{CredentialValidator, Signer, SigningKey};
+use crate::identity::{Credential, CredentialValidator, Signer, SigningKey};
 use crate::message::{ContentType, MlsMessage, Proposal};
 use crate::mutation::off;
 use crate::rows::{
@@ -177,6 +177,7 @@ pub(super) fn propose_update(
     change: &OwnChange,
     env: &mut Env<'_>,
 ) -> Result<Plan<Outgoing>, Error> {
+    ensure_registered(&group.state, &change.leaf)?;
     let mut draft = Draft::new(group);
     let framing = env.defaults.framing(&[]);
     if change.signature_key {
@@ -232,7 +233,24 @@ fn ensure_argument(
                 _ => Ok(()),
             }
         }
+        Proposal::Custom { proposal_type, .. } => {
+            match state.settings().context.proposal_types.contains_key(&proposal_type.0) {
+                true => Ok(()),
+                false => Err(Misuse::UnregisteredProposalType(*proposal_type)),
+            }
+        }
         _ => Ok(()),
+    }
+}
+
+/// A credential that this client could not read again.
+fn ensure_registered(state: &GroupState, change: &LeafChange) -> Result<(), Misuse> {
+    let Some(kind) = change.credential.as_ref().map(Credential::credential_type) else {
+        return Ok(());
+    };
+    match kind.is_default() || state.settings().context.credential_types.contains(&kind.0) {
+        true => Ok(()),
+        false => Err(Misuse::UnregisteredCredentialType(kind)),
     }
 }
 
@@ -252,6 +270,7 @@ pub(super) fn stage(
     if group.staged.is_some() {
         return Err(Misuse::CommitStaged.into());
     }
+    ensure_registered(&group.state, &request.leaf)?;
     for proposal in &request.by_value {
         ensure_argument(&group.state, proposal, &request.by_value)?;
         if *proposal == Proposal::Remove(group.state.own_leaf()) {
@@ -428,7 +447,7 @@ fn receive_proposal(
         return Ok(Plan::nothing(Received::Duplicate));
     }
     draft.step(&step)?;
-    let proposal = ReceivedProposal::new(draft.next_in(), sender, content);
+    let proposal = ReceivedProposal::new(draft.next_in(), reference, sender, content);
     let received = Received::Proposal(proposal);
     received.put(&mut draft.batch)?;
     Ok(draft.finish(Some(step), StagedChange::Keep, received))

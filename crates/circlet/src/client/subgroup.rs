@@ -50,8 +50,8 @@ impl Group {
     /// it along only if it has nothing else.
     ///
     /// # Errors
-    /// [`Misuse::GroupExists`] if the new id is the old one's; [`Error::Violation`] if the
-    /// extensions are not valid; otherwise as for [`Self::propose_add`].
+    /// [`Misuse::GroupExists`] if the new id is the old one's; [`Misuse::UnsupportedSuite`] if this
+    /// client's provider does not have the cipher suite; [`Error::Violation`] if the extensions are not valid; otherwise as for [`Self::propose_add`].
     pub fn propose_reinit(&self, options: ReInitOptions) -> Result<Outgoing, Error> {
         let reinit = self.read_reinit(options)?;
         self.propose(Proposal::ReInit(reinit))
@@ -98,6 +98,12 @@ impl Group {
     /// Creates the group that takes the place of this one, with the key packages of all other
     /// members (RFC 9420 section 11.2). Any member may do this. For a ReInit to another cipher
     /// suite, see [`Client::reinitialize`].
+    ///
+    /// Where two members do it at once, each has a group of its own with the new id, and the other's
+    /// Welcome gives [`Misuse::GroupExists`]. The application says who gives way, by a rule that all
+    /// know, such as that the committer of the ReInit creates the group, or that the delivery
+    /// service's first Welcome counts: the other one [forgets](Self::forget) the group that it has
+    /// made, and joins by the Welcome.
     ///
     /// This group stays as it is; once all late messages are read, [`Self::forget`] it. A member
     /// that has not joined the new group yet needs the old one for that.
@@ -154,10 +160,15 @@ impl Group {
         if group_id == *self.id() {
             return Err(Misuse::GroupExists.into());
         }
+        let suite = cipher_suite.unwrap_or(inner.settings.suite.id());
+        // Whoever asks for the move is the first who has to be able to go along.
+        if !inner.settings.suite.provider().suites().iter().any(|spec| spec.suite == suite) {
+            return Err(Misuse::UnsupportedSuite(suite).into());
+        }
         Ok(ReInit {
             group_id,
             version: MLS10,
-            cipher_suite: cipher_suite.unwrap_or(inner.settings.suite.id()),
+            cipher_suite: suite,
             extensions: extensions.map_or_else(|| self.extensions(), Ok)?,
         })
     }
@@ -165,7 +176,8 @@ impl Group {
 
 impl CommitBuilder<'_> {
     /// Closes the group in favour of a new one (RFC 9420 section 11.2): nothing else may be in the
-    /// Commit. Once it is confirmed, [`Group::reinitialize`] creates the new one.
+    /// Commit. [`Self::stage`] gives [`Misuse::UnsupportedSuite`] if this client's provider does not
+    /// have the new cipher suite. Once it is confirmed, [`Group::reinitialize`] creates the new one.
     pub fn reinit(self, options: ReInitOptions) -> Self {
         match self.group().read_reinit(options) {
             Ok(reinit) => self.propose(Proposal::ReInit(reinit)),

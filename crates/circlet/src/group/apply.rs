@@ -63,14 +63,14 @@ impl GroupState {
         waited: Waited,
     ) -> Result<Applied, Error> {
         let mut applied = self.apply_extensions(tree, list)?;
+        if off("V-12.3-01") {
+            self.apply_adds(&mut applied, list, now, waited)?;
+        }
         for item in list {
             if let (Proposal::Update(leaf), Sender::Member(sender)) = (&*item.proposal, item.sender)
             {
                 self.apply_update(&mut applied, sender, leaf, item.reference.is_none(), waited)?;
             }
-        }
-        if off("V-12.3-01") {
-            self.apply_adds(&mut applied, list, now, waited)?;
         }
         for item in list {
             if let Proposal::Remove(removed) = &*item.proposal {

@@ -200,6 +200,7 @@ impl GroupState {
         for item in &applied.items {
             item.ask(judge.validator, self.group_id())?;
         }
+        let left_out = self.left_out(list.iter().filter_map(|item| item.reference.as_ref()));
         let path = self.make_path(&request, &list, &mut applied, judge, signers, rng)?;
         let changed = applied.changed(path.is_some().then_some(self.own_leaf));
         applied.check_outcome(&changed)?;
@@ -208,7 +209,7 @@ impl GroupState {
         let present = if off("V-12.4.1-05") { signers.of_leaf() } else { signers.present };
         let (signed, advance) =
             self.sign_commit(&request, list, &applied, path.as_ref(), &psks, present, rng)?;
-        let outcome = self.own_outcome(&applied, &changed)?;
+        let outcome = self.own_outcome(&applied, &changed, left_out)?;
         let suite = &self.settings.suite;
         let tag = advance.tag(suite)?;
         let mut signed = signed;

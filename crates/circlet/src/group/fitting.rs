@@ -40,7 +40,7 @@ impl GroupState {
         let Some(mut fitting) = Fitting::new(self, by_value, trial)? else {
             return Ok(Vec::new());
         };
-        if off("V-12.2-13") {
+        if off("V-12.2-13") && by_value.is_empty() {
             fitting.take_reinit(&waiting);
         }
         if !fitting.closed {

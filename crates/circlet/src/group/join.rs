@@ -46,8 +46,8 @@ impl OpenedWelcome {
     /// group that continues another, `psks` has the old one.
     ///
     /// # Errors
-    /// [`Unready::UnknownKeyPackage`] if the Welcome is for another key package,
-    /// [`Unready::RatchetTreeMissing`], [`Unready::UnknownPsk`]; [`Error::Violation`] or
+    /// [`CryptoError::UnsupportedCipherSuite`], [`Unready::UnknownKeyPackage`] if the Welcome is for
+    /// another key package, [`Unready::RatchetTreeMissing`], [`Unready::UnknownPsk`]; [`Error::Violation`] or
     /// [`Error::Malformed`] if it is not sound.
     pub fn open(
         settings: Settings,
@@ -56,6 +56,7 @@ impl OpenedWelcome {
         ratchet_tree: Option<&[u8]>,
         psks: &dyn PskSource,
     ) -> Result<Self, Error> {
+        settings.suite.ensure_supported(welcome.cipher_suite)?;
         let secrets = decrypt_secrets(&settings, welcome, keys)?;
         let continued = continued(&secrets.psks, psks)?;
         let psks = psk_secrets(&secrets.psks, &settings.suite, continued.as_ref(), psks)?;

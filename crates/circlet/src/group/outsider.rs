@@ -84,7 +84,8 @@ impl GroupState {
         check_path_leaf(&path.leaf_node, self.position(joiner), requirements)?;
         let added = added_nodes(&applied);
         place_path(suite, &mut applied.tree, joiner, path, &added)?;
-        let item = match replaced {
+        // V-12.2-21: as the successor of the member whose place it takes.
+        let item = match replaced.filter(|_| !off("V-12.2-21")) {
             Some(old) => replacing(&path.leaf_node, old, CredentialUse::ExternalJoin),
             None => item_of(&path.leaf_node, CredentialUse::ExternalJoin),
         };

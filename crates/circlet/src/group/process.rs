@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::codec::Encode;
-use crate::crypto::{CryptoError, Digest, HpkePrivateKey, Mac, Secret, Suite};
+use crate::crypto::{CryptoError, Digest, HashReference, HpkePrivateKey, Mac, Secret, Suite};
 use crate::error::{Error, Misuse, Refused, Unready};
 use crate::identity::{CredentialUse, CredentialValidator};
 use crate::message::{
@@ -73,6 +73,9 @@ pub struct CommitOutcome {
     pub reinit: Option<ReInit>,
     /// Proposals of types that the application registered, in the order of the Commit.
     pub custom: Vec<AppliedProposal>,
+    /// The proposals that waited at this member and are not in the Commit, in the order in which
+    /// they came. They are of an epoch that is over: what is still wanted is proposed anew.
+    pub left_out: Vec<HashReference>,
 }
 
 /// A proposal of a type that the application registered, as a Commit applied it.
@@ -229,11 +232,15 @@ impl GroupState {
             return Err(Misuse::Stale.into());
         }
         let external = opened.content.content.sender == Sender::NewMemberCommit;
-        let outcome = self.outcome(&opened.applied, opened.committer, &opened.changed, external)?;
-        let OpenedCommit { content, applied, .. } = &opened;
+        let OpenedCommit { content, applied, committer, changed, .. } = &opened;
         let Content::Commit(commit) = &content.content.content else {
             return Err(Error::Internal);
         };
+        let left_out = self.left_out(commit.proposals.iter().filter_map(|item| match item {
+            ProposalOrRef::Reference(reference) => Some(reference),
+            ProposalOrRef::Proposal(_) => None,
+        }));
+        let outcome = self.outcome(applied, *committer, changed, left_out, external)?;
         // V-12.4.2-16.
         if outcome.removes_own && !off("V-12.4.2-16") {
             // Who is removed learns no secret of the next epoch, and so can't check its
@@ -337,6 +344,7 @@ impl GroupState {
         applied: &Applied,
         committer: LeafIndex,
         changed: &BTreeSet<LeafIndex>,
+        left_out: Vec<HashReference>,
         external: bool,
     ) -> Result<CommitOutcome, Error> {
         let before = |leaf: &LeafIndex| self.member(*leaf);
@@ -369,6 +377,7 @@ impl GroupState {
             removes_own: removed.contains(&self.own_leaf),
             reinit: applied.reinit.clone(),
             custom: custom?,
+            left_out,
         })
     }
 
@@ -376,8 +385,21 @@ impl GroupState {
         &self,
         applied: &Applied,
         changed: &BTreeSet<LeafIndex>,
+        left_out: Vec<HashReference>,
     ) -> Result<CommitOutcome, Error> {
-        self.outcome(applied, self.own_leaf, changed, false)
+        self.outcome(applied, self.own_leaf, changed, left_out, false)
+    }
+
+    /// What waits here and is not referred to, in the order in which it came.
+    pub(super) fn left_out<'a>(
+        &self,
+        referred: impl IntoIterator<Item = &'a HashReference>,
+    ) -> Vec<HashReference> {
+        let referred: BTreeSet<&HashReference> = referred.into_iter().collect();
+        let held = self.proposals.iter().filter(|held| !referred.contains(&held.reference));
+        let mut held: Vec<_> = held.map(|held| (held.sequence, held.reference.clone())).collect();
+        held.sort_unstable_by_key(|(sequence, _)| *sequence);
+        held.into_iter().map(|(_, reference)| reference).collect()
     }
 }
 
@@ -390,7 +412,7 @@ pub(super) struct Parent<'a> {
 }
 
 impl Parent<'_> {
-    /// The new context, but with the transcript hash of the old one (V-7.6-03).
+    /// The new context, but with the transcript hash of the old one (V-7.6-03, V-12.4.1-02).
     pub(super) fn provisional_context(
         &self,
         suite: &Suite,
@@ -398,12 +420,16 @@ impl Parent<'_> {
         extensions: &Extensions,
     ) -> Result<GroupContext, Error> {
         let old = self.context;
+        let confirmed = match off("V-12.4.1-02") {
+            true => Vec::new(),
+            false => old.confirmed_transcript_hash.clone(),
+        };
         Ok(GroupContext {
             cipher_suite: old.cipher_suite,
             group_id: old.group_id.clone(),
             epoch: epoch_after(old.epoch)?,
             tree_hash: tree.tree_hash(suite)?.as_bytes().to_vec(),
-            confirmed_transcript_hash: old.confirmed_transcript_hash.clone(),
+            confirmed_transcript_hash: confirmed,
             extensions: extensions.clone(),
         })
     }

@@ -67,7 +67,7 @@ impl Default for Policy {
 }
 
 /// Where random values of no meaning go, so that nobody gets used to refusing what they don't know
-/// (RFC 9420 section 13.5).
+/// (RFC 9420 section 13.5). Default [`Self::Everywhere`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Grease {
     /// Nowhere.

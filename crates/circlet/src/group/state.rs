@@ -5,7 +5,7 @@ use crate::crypto::{Digest, HpkePrivateKey, Mac, Secret, SignaturePublicKey};
 use crate::error::{Error, Misuse};
 use crate::identity::Credential;
 use crate::message::{GroupContext, GroupId, Proposal, ReInit, Sender};
-use crate::mutation::off;
+use crate::mutation::{any_off, off};
 use crate::schedule::{EpochSecrets, InitSecret, SecretTree, SkippedKeys};
 use crate::tree::{LeafIndex, NodeIndex, RatchetTree};
 
@@ -273,7 +273,11 @@ impl GroupState {
         Ok(())
     }
 
+    /// V-9.1-01 and V-9.2-01: a key that has encrypted or decrypted a message is gone with the step.
     fn apply_ratchet(&mut self, used: RatchetUse) {
+        if any_off(&["V-9.1-01", "V-9.2-01"]) {
+            return;
+        }
         if used.epoch == self.epoch() {
             self.epoch.secret_tree.apply(used.tree);
         } else if let Some(past) = self.past.iter_mut().find(|past| past.epoch == used.epoch) {
@@ -306,7 +310,10 @@ impl GroupState {
         self.past.retain_mut(|past| past.epoch >= oldest || past.stays());
         self.skipped.apply(self.skipped.plan_expiry(oldest));
         self.former.remove(&self.former.before(oldest));
-        self.proposals.clear();
+        // V-12.1-02: what waited in the epoch before waits no more.
+        if !off("V-12.1-02") {
+            self.proposals.clear();
+        }
         if next.reinit.is_some() {
             self.status = Status::Reinitialized;
             self.reinit = next.reinit;

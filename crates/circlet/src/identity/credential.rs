@@ -11,6 +11,12 @@ impl CredentialType {
     pub const BASIC: Self = Self(1);
     /// A chain of X.509 certificates.
     pub const X509: Self = Self(2);
+
+    /// Whether RFC 9420 itself defines it, so that it is not registered.
+    #[must_use]
+    pub fn is_default(self) -> bool {
+        matches!(self, Self::BASIC | Self::X509)
+    }
 }
 
 /// What binds a member's signature key to an identity (RFC 9420 section 5.3). Whether it does is
@@ -22,8 +28,9 @@ pub enum Credential {
     Basic(Vec<u8>),
     /// Certificates in DER form, the end entity's first.
     X509(Vec<Vec<u8>>),
-    /// A type that the application registered in its
-    /// [`DecodeContext`](crate::codec::DecodeContext).
+    /// A type that the application registered, with
+    /// [`ClientBuilder::register_credential_type`](crate::client::ClientBuilder::register_credential_type)
+    /// or in its [`DecodeContext`](crate::codec::DecodeContext).
     Custom {
         /// The type.
         credential_type: CredentialType,

@@ -23,8 +23,9 @@ pub enum Proposal {
     ExternalInit(Vec<u8>),
     /// Replaces all extensions of the group.
     GroupContextExtensions(Extensions),
-    /// A type that the application registered in its
-    /// [`DecodeContext`](crate::codec::DecodeContext).
+    /// A type that the application registered, with
+    /// [`ClientBuilder::register_proposal_type`](crate::client::ClientBuilder::register_proposal_type)
+    /// or in its [`DecodeContext`](crate::codec::DecodeContext).
     Custom {
         /// The type.
         proposal_type: ProposalType,

@@ -45,14 +45,14 @@ pub(crate) use values::{
 
 use zeroize::Zeroizing;
 
-use crate::codec::{DecodeContext, Limits, Reader, Writer};
+use crate::codec::{DecodeContext, DecodeError, Limits, Reader, Writer};
 use crate::crypto::{HashReference, SignaturePublicKey};
-use crate::error::{Damaged, Error};
-use crate::identity::{Signer, SigningKey};
+use crate::error::{Damaged, Error, Misuse};
+use crate::identity::{CredentialType, Signer, SigningKey};
 use crate::message::GroupId;
 use crate::schedule::{RatchetKind, SkippedId};
 use crate::storage::{Batch, Key, Prefix};
-use crate::tree::{LeafIndex, NodeIndex};
+use crate::tree::{LeafIndex, NodeIndex, ProposalType};
 
 /// The version of every row that this library writes.
 const VERSION: u8 = 1;
@@ -220,9 +220,8 @@ pub(crate) fn put(
 pub(crate) fn read<T>(
     value: &Zeroizing<Vec<u8>>,
     context: &DecodeContext,
-    content: impl FnOnce(&mut Reader<'_>) -> Result<T, crate::codec::DecodeError>,
+    content: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>,
 ) -> Result<T, Error> {
-    let unreadable = |_| Error::Damaged(Damaged::Unreadable);
     // What was accepted when it came in is not held against limits that were lowered since.
     let context = DecodeContext { limits: unbounded(), ..context.clone() };
     let mut reader = Reader::new(value, &context);
@@ -233,6 +232,19 @@ pub(crate) fn read<T>(
     let read = content(&mut reader).map_err(unreadable)?;
     reader.finish().map_err(unreadable)?;
     Ok(read)
+}
+
+/// A row with a type that was registered when it was written, and is not now, is as sound as before.
+fn unreadable(error: DecodeError) -> Error {
+    match error {
+        DecodeError::UnsupportedProposal(kind) => {
+            Misuse::UnregisteredProposalType(ProposalType(kind)).into()
+        }
+        DecodeError::UnsupportedCredential(kind) => {
+            Misuse::UnregisteredCredentialType(CredentialType(kind)).into()
+        }
+        _ => Error::Damaged(Damaged::Unreadable),
+    }
 }
 
 /// For what was accepted before, or made by this client.

@@ -186,6 +186,7 @@ pub(crate) fn write_outcome(outcome: &CommitOutcome, writer: &mut Writer) {
             custom.proposal.encode(writer);
         }
     });
+    writer.vector(&outcome.left_out);
 }
 
 pub(crate) fn read_outcome(reader: &mut Reader<'_>) -> Result<CommitOutcome, DecodeError> {
@@ -206,5 +207,6 @@ pub(crate) fn read_outcome(reader: &mut Reader<'_>) -> Result<CommitOutcome, Dec
         custom: reader.vector_with(usize::MAX, "proposals", |reader| {
             Ok(AppliedProposal::new(read_proposer(reader)?, Proposal::decode(reader)?))
         })?,
+        left_out: reader.vector()?,
     })
 }

@@ -122,7 +122,7 @@ where
 }
 
 /// V-6.1-07: whoever receives a framed content verifies its signature; V-6.3.1-06: also when it was
-/// encrypted; V-12.4.2-03: that of a Commit. What is signed and with which key, each of
+/// encrypted; V-12.4.2-03: that of a Commit; V-12.1-01: that of a proposal. What is signed and with which key, each of
 /// [`is_signed`]'s rows says.
 pub(crate) fn ensure_signed<E>(
     signed: Signed<'_>,
@@ -134,7 +134,8 @@ where
     let AuthenticatedContent { wire_format, content, .. } = signed.content;
     let valid = is_signed(signed, others)?
         || *wire_format == WireFormat::PrivateMessage && off("V-6.3.1-06")
-        || is_commit(&content.content) && off("V-12.4.2-03");
+        || is_commit(&content.content) && off("V-12.4.2-03")
+        || matches!(content.content, Content::Proposal(_)) && off("V-12.1-01");
     Ok(ensure(valid, Violation::ContentSignature)?)
 }
 

@@ -105,6 +105,15 @@ pub(crate) fn are_among(
     new.iter().all(|credential| old.contains(&identity(credential, validator)))
 }
 
+/// Whether two credentials stand for the same member.
+pub(crate) fn is_same_member(
+    old: &Credential,
+    new: &Credential,
+    validator: &dyn CredentialValidator,
+) -> bool {
+    identity(old, validator) == identity(new, validator)
+}
+
 /// Whom a credential stands for.
 #[derive(PartialEq, Eq, Hash)]
 enum Identity<'a> {

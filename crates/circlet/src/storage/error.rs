@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -9,9 +10,14 @@ pub enum StorageError {
     /// A precondition of a batch did not hold: another writer was first. Nothing was changed.
     #[error("another writer changed the row first")]
     Conflict,
-    /// Somebody else has the store open, and it has room for one.
-    #[error("the store is in use")]
-    InUse,
+    /// The store is open already, and it has room for one: in another process, or in this one, where
+    /// every handle of a client keeps it open
+    /// ([`FileStorage::open`](super::FileStorage::open)).
+    #[error("the store is in use: {}", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The store is of a later version, or not one of this library's if there is no number.
     #[error("unknown format of the store: {0:?}")]
     UnknownFormat(Option<u64>),

@@ -59,7 +59,11 @@ impl FileStorage {
     /// The whole file is read and its checksums are verified, so that a damaged one is found here.
     ///
     /// # Errors
-    /// [`StorageError::InUse`]: the file is open already, in this process or another one.
+    /// [`StorageError::InUse`]: the file is open already, in another process or in this one, which
+    /// closes it with the last of what a client hands out: the [`Client`](crate::Client) and its
+    /// clones, every [`Group`](crate::Group), every
+    /// [`PendingCommit`](crate::client::PendingCommit) and
+    /// [`PendingJoin`](crate::client::PendingJoin).
     /// [`StorageError::UnknownFormat`]: the file is something else, or a later version's; also if
     /// a crash cut its creation short, in which case it holds no row.
     /// [`StorageError::Corrupted`]: the file is damaged.
@@ -302,7 +306,7 @@ struct NotOpened {
 fn not_opened(path: &Path, error: DatabaseError) -> StorageError {
     match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
-            StorageError::InUse
+            StorageError::InUse { path: path.to_path_buf() }
         }
         DatabaseError::Storage(redb::StorageError::Io(error))
             if error.kind() == io::ErrorKind::InvalidData =>

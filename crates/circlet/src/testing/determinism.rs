@@ -5,7 +5,9 @@ use crate::client::Clock;
 use crate::crypto::providers::DefaultProvider;
 use crate::crypto::{CryptoProvider, HashId, Rng, RngError};
 
-/// The time in tests, in seconds since the Unix epoch.
+/// The time in tests, in seconds since the Unix epoch: that of a [`FixedClock`] and of everybody in
+/// this module. A client with the system's clock is years later: build it with a [`FixedClock`], or
+/// give a [`TestMember`](super::TestMember) a lifetime of today.
 pub const NOW: u64 = 1_700_000_000;
 
 /// SHA-256 in counter mode over a seed: the same bytes in every run. Clones share the stream, so

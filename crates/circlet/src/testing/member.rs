@@ -6,11 +6,13 @@ use crate::codec::Encode;
 use crate::crypto::{HashReference, Secret, Suite};
 use crate::error::{Error, Misuse, Unready};
 use crate::group::{
-    ApplicationMessage, CommitOutcome, CommitRequest, Framing, GroupState, JoinKeys, Judge,
-    LeafTemplate, Opened, OpenedWelcome, PskSource, Settings, StagedCommit, Status, Step,
+    ApplicationMessage, CommitOutcome, CommitRequest, ExternalJoin, Framing, GroupState, JoinKeys,
+    Judge, LeafTemplate, Opened, OpenedGroupInfo, OpenedWelcome, PskSource, Settings, StagedCommit,
+    StagedJoin, Status, Step,
 };
 use crate::identity::{BasicValidator, Credential, CredentialValidator, SigningKey};
-use crate::message::{GroupId, KeyPackage, MlsMessage, Proposal};
+use crate::message::{GroupId, GroupInfo, KeyPackage, MlsMessage, Proposal};
+use crate::schedule::PreSharedKeyId;
 use crate::tree::{Extensions, LeafIndex, Lifetime};
 
 use super::{Fingerprint, Insider, NOW, SeededRng};
@@ -51,7 +53,8 @@ pub struct TestMember {
     pub validator: Arc<dyn CredentialValidator>,
     /// Its clock; `None` leaves lifetimes alone. Default [`NOW`].
     pub now: Option<u64>,
-    /// What its key packages say.
+    /// What its key packages say. Their lifetime is around [`NOW`]: a real client takes them only with
+    /// a [`FixedClock`](super::FixedClock), or if the lifetime here is changed.
     pub template: LeafTemplate,
     /// What goes around what it sends.
     pub framing: Framing,
@@ -251,6 +254,25 @@ impl TestMember {
         self.keys.remove(index);
         self.enter(state);
         Ok(())
+    }
+
+    /// Makes an external Commit to the group of a GroupInfo: in the place of `replaces`, and with
+    /// these pre-shared keys. The member enters the group with [`StagedJoin::confirm`].
+    ///
+    /// # Errors
+    /// As for [`OpenedGroupInfo::open`], [`OpenedGroupInfo::review`] and its `join`.
+    pub fn external_join(
+        &mut self,
+        info: GroupInfo,
+        replaces: Option<LeafIndex>,
+        psks: Vec<PreSharedKeyId>,
+    ) -> Result<StagedJoin, Error> {
+        let opened = OpenedGroupInfo::open(self.settings.clone(), info, None)?;
+        let reviewed = opened.review(&*self.validator)?;
+        let leaf = self.template.clone();
+        let request = ExternalJoin { leaf, replaces, psks, authenticated_data: Vec::new() };
+        let mut rng = self.rng.fork()?;
+        reviewed.join(request, &self.judge(), &self.signer, &mut rng)
     }
 
     /// Encrypts application data to the group: an MLSMessage.

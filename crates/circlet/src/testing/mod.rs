@@ -25,6 +25,40 @@
 //! # }
 //! ```
 //!
+//! # Attacking one's own client
+//!
+//! A [`TestMember`] joins the group of a real client, and says there what no sound client would:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use circlet::Client;
+//! use circlet::codec::Encode;
+//! use circlet::crypto::providers::DefaultProvider;
+//! use circlet::crypto::{CipherSuite, Suite};
+//! use circlet::group::Settings;
+//! use circlet::message::{MlsMessage, Proposal};
+//! use circlet::testing::{FixedClock, TestMember};
+//!
+//! # fn main() -> Result<(), circlet::Error> {
+//! // With a fixed clock, since a test member's key packages are of testing::NOW.
+//! let alice = Client::builder("alice").clock(FixedClock::default()).build()?;
+//! let group = alice.create_group()?;
+//!
+//! let suite = Suite::new(Arc::new(DefaultProvider::new()), CipherSuite(1))?;
+//! let mut eve = TestMember::new(Settings::new(suite), "eve", 7)?;
+//! let key_package = MlsMessage::KeyPackage(eve.key_package()?).to_bytes()?;
+//! eve.join(&group.invite([key_package])?.confirm()?.welcome())?;
+//!
+//! // She commits her own removal, which nobody may.
+//! let own = eve.leaf();
+//! let forged = eve.insider()?.commit().proposals([Proposal::Remove(own)]).private()?;
+//! assert!(group.receive(&forged).is_err());
+//! group.receive(eve.send(b"hello")?)?; // as a member should
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Writing an attack
 //!
 //! An [`Insider`] knows what a member knows. Whatever it makes is right in all but what the test

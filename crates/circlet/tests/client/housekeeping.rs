@@ -159,5 +159,8 @@ fn what_is_proposed_can_be_seen() {
     assert_eq!(event.proposal(), &Proposal::Remove(leaf));
     let waiting = groups[0].waiting_proposals().unwrap();
     assert_eq!(waiting.len(), 1);
-    assert_eq!(waiting[0].1, Proposal::Remove(leaf));
+    assert_eq!(waiting[0].proposal, Proposal::Remove(leaf));
+    assert_eq!(&waiting[0].sender, event.sender());
+    assert_eq!(&waiting[0].reference, event.reference());
+    assert_eq!(event.group_id(), groups[0].id());
 }

@@ -12,6 +12,7 @@
 mod crypto_support;
 
 mod app;
+mod coming_back;
 mod commits;
 mod conversation;
 mod crash;
@@ -28,3 +29,5 @@ mod shared;
 mod shared_joins;
 mod subgroup;
 mod threads;
+mod types;
+mod waiting;

@@ -388,7 +388,7 @@ fn nonces(group: &Group) -> Vec<Vec<u8>> {
         Proposal::PreSharedKey(id) => id.psk_nonce.clone(),
         other => panic!("{other:?}"),
     };
-    waiting.iter().map(|(_, proposal)| nonce(proposal)).collect()
+    waiting.iter().map(|waiting| nonce(&waiting.proposal)).collect()
 }
 
 /// V-8.4-02, V-8.4-05, V-8.4-07, V-8.6-01: a resumption PSK of this group or another one, of the

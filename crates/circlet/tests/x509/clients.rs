@@ -353,7 +353,7 @@ fn v_5_3_06_expired_members_go_on() {
 fn capabilities() {
     use circlet::identity::{CredentialCheck, CredentialRejected, CredentialValidator};
 
-    struct Either(X509Validator);
+    struct Either(X509Validator, Vec<CredentialType>);
     impl CredentialValidator for Either {
         fn validate(&self, check: &CredentialCheck<'_>) -> Result<(), CredentialRejected> {
             match check.credential {
@@ -361,21 +361,25 @@ fn capabilities() {
                 _ => self.0.validate(check),
             }
         }
+
+        fn credential_types(&self) -> Vec<CredentialType> {
+            self.1.clone()
+        }
     }
 
     let town = Town::new(P256);
     let alice = town.client("alice", 11);
-    let plain = || {
+    let plain = |types: &[CredentialType]| {
         Client::builder("bob")
             .cipher_suite(P256)
-            .validator(Either(town.validator(false)))
+            .validator(Either(town.validator(false), types.to_vec()))
             .clock(town.time.clone())
             .rng(Seeded(12 << 40))
     };
-    let group = plain().build().unwrap().create_group().unwrap();
+    let group = plain(&[CredentialType::BASIC]).build().unwrap().create_group().unwrap();
     let invited = group.invite([alice.key_package().unwrap()]);
     assert!(matches!(invited, Err(Error::Violation(_))), "{invited:?}");
-    let bob = plain().register_credential_type(CredentialType::X509).build().unwrap();
+    let bob = plain(&[CredentialType::BASIC, CredentialType::X509]).build().unwrap();
     let group = bob.create_group().unwrap();
     group.invite([alice.key_package().unwrap()]).unwrap().discard().unwrap();
 }

@@ -12,5 +12,6 @@ mod der;
 #[cfg(feature = "testing")]
 mod members;
 mod policy;
+mod request;
 mod sound;
 mod world;

@@ -13,7 +13,7 @@ mod report;
 pub mod script;
 mod scripts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -120,6 +120,22 @@ pub async fn run(options: &Options, mut tell: impl FnMut(&Row)) -> Result<Report
         report.rows.push(row);
     }
     Ok(report)
+}
+
+/// The cipher suites that all these clients have, in ascending order.
+///
+/// # Errors
+/// A client can't be reached.
+pub async fn common_suites(clients: &[String]) -> Result<Vec<u16>, Problem> {
+    let mut common: Option<BTreeSet<u16>> = None;
+    for address in clients {
+        let suites: BTreeSet<u16> = connect(address).await?.suites.into_iter().collect();
+        common = Some(match common {
+            Some(common) => common.intersection(&suites).copied().collect(),
+            None => suites,
+        });
+    }
+    Ok(common.unwrap_or_default().into_iter().collect())
 }
 
 /// The scripts that the options say.

@@ -48,11 +48,11 @@ impl Row {
     pub const HEAD: &'static str =
         "script                                            cases  passed  failed  first error";
 
-    pub(super) fn new(script: String) -> Self {
+    pub(crate) fn new(script: String) -> Self {
         Self { script, passed: 0, failed: 0, error: None }
     }
 
-    pub(super) fn count(&mut self, outcome: Result<(), String>) {
+    pub(crate) fn count(&mut self, outcome: Result<(), String>) {
         match outcome {
             Ok(()) => self.passed += 1,
             Err(error) => {

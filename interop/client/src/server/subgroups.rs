@@ -2,7 +2,7 @@
 
 use circlet::codec::Encode;
 use circlet::crypto::SystemRng;
-use circlet::group::{Founding, NewGroup, OldGroup, OpenedWelcome, Settings};
+use circlet::group::{Founding, GroupState, NewGroup, OldGroup, OpenedWelcome, Settings};
 use circlet::identity::BasicValidator;
 use circlet::message::{GroupId, KeyPackage, MlsMessage, Welcome};
 use circlet::schedule::ResumptionPskUsage;
@@ -84,8 +84,14 @@ impl World {
         let tree = present(&request.ratchet_tree);
         let sources = Continuing { psks, old };
         let opened = OpenedWelcome::open(settings.clone(), &welcome, &leaf.keys, tree, &sources)?;
-        ensure_continues(&opened, ResumptionPskUsage::Reinit, old)?;
+        let unbound = self.options.unbound_reinit && opened.continued().is_none();
+        if !unbound {
+            ensure_continues(&opened, ResumptionPskUsage::Reinit, old)?;
+        }
         let state = opened.review(&BasicValidator)?;
+        if unbound {
+            ensure_is_named(&state, old)?;
+        }
         let member = Member::new(state, leaf.signer.clone(), psks.clone(), *handshake);
         let epoch_authenticator = member.epoch_authenticator();
         let state_id = self.add_member(member)?;
@@ -169,6 +175,16 @@ fn ensure_continues(
         Some((found, group)) if found == usage && group == old => Ok(()),
         _ => Err(Fault::NotContinued),
     }
+}
+
+/// Without its pre-shared key, at least the group is what the ReInit says.
+fn ensure_is_named(state: &GroupState, old: &OldGroup) -> Result<(), Fault> {
+    let (context, reinit) = (state.context(), old.reinit().ok_or(Fault::NotReinit)?);
+    let same = context.group_id == reinit.group_id
+        && context.cipher_suite == reinit.cipher_suite
+        && context.extensions == reinit.extensions
+        && context.epoch == 1;
+    if same { Ok(()) } else { Err(Fault::NotContinued) }
 }
 
 fn key_packages(messages: &[Vec<u8>], settings: &Settings) -> Result<Vec<KeyPackage>, Fault> {

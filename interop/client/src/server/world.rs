@@ -20,6 +20,10 @@ pub struct Options {
     /// The suites that it says it supports; of these, those that the provider has. All of that if
     /// there are none.
     pub suites: Vec<u16>,
+    /// Whether the group after a ReInit is joined even if its Welcome does not have the pre-shared
+    /// key of the old one. RFC 9420 section 11.2 demands it, so that this is for measuring what else
+    /// a peer does that leaves it out.
+    pub unbound_reinit: bool,
 }
 
 /// All that the actors of one process have, by the ids that were handed out. One counter serves
@@ -27,7 +31,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct World {
     provider: Arc<dyn CryptoProvider>,
-    options: Options,
+    pub(super) options: Options,
     last_id: u32,
     /// For actors that have neither state nor pending join.
     pub(super) common: Psks,
@@ -58,7 +62,7 @@ pub(super) struct Successor {
 impl Default for Options {
     /// Everything.
     fn default() -> Self {
-        Self { grease: Grease::Everywhere, suites: Vec::new() }
+        Self { grease: Grease::Everywhere, suites: Vec::new(), unbound_reinit: false }
     }
 }
 

@@ -120,7 +120,11 @@ impl World {
         let resumed = self.waiting.iter().any(|waiting| resumes(&waiting.proposal));
         let few = self.players.len() < 3;
         let adds = if few { 80 } else { 30 };
-        if self.has_room() && !resumed && self.prng.percent(adds) && self.able(at, Operation::AddByValue) {
+        if self.has_room()
+            && !resumed
+            && self.prng.percent(adds)
+            && self.able(at, Operation::AddByValue)
+        {
             for _ in 0..1 + self.prng.below(2) {
                 let key_package = self.new_candidate()?;
                 plan.by_value.push(Proposal::Add(key_package));
@@ -155,11 +159,7 @@ impl World {
     }
 
     /// Somebody makes an external Commit: one who is no member, or the member at `back`.
-    fn make_external(
-        &mut self,
-        joiner: Option<Player>,
-        back: Option<usize>,
-    ) -> Result<Made, What> {
+    fn make_external(&mut self, joiner: Option<Player>, back: Option<usize>) -> Result<Made, What> {
         let mut helper = self.prng.below(self.players.len());
         if Some(helper) == back {
             helper = (helper + 1) % self.players.len();
@@ -281,9 +281,8 @@ impl World {
     fn welcome(&mut self, winner: &Made, welcome: Option<Vec<u8>>) -> Result<(), What> {
         let Some(view) = self.view.clone() else { return Ok(()) };
         let candidates = std::mem::take(&mut self.candidates);
-        let (joins, rest): (Vec<_>, Vec<_>) = candidates
-            .into_iter()
-            .partition(|candidate| view.leaf_of(&candidate.name).is_some());
+        let (joins, rest): (Vec<_>, Vec<_>) =
+            candidates.into_iter().partition(|candidate| view.leaf_of(&candidate.name).is_some());
         if let Some(welcome) = &welcome {
             self.log.sent(format!("{} sends a Welcome", winner.by), welcome);
         }
@@ -309,9 +308,10 @@ impl World {
         for proposal in &winner.plan.by_value {
             if let Proposal::Remove(leaf) = proposal
                 && let Some(stayed) = view.roster.iter().find(|(at, _, _)| at == leaf)
-                && self.players.iter().any(|player| {
-                    player.name.as_bytes() == stayed.1 && player.since < view.epoch
-                })
+                && self
+                    .players
+                    .iter()
+                    .any(|player| player.name.as_bytes() == stayed.1 && player.since < view.epoch)
             {
                 return Err(What(format!("leaf {leaf} was removed and is there")));
             }

@@ -52,10 +52,10 @@ impl World {
             0 | 1 if self.has_room() && !resumes => {
                 Some((Operation::ProposeAdd, Proposal::Add(self.new_candidate()?)))
             }
-            2 => self.other_free_leaf(own).map(|leaf| (Operation::ProposeRemove, Proposal::Remove(leaf))),
-            3 if self.free(own) => {
-                Some((Operation::ProposeOwnRemoval, Proposal::Remove(own)))
-            }
+            2 => self
+                .other_free_leaf(own)
+                .map(|leaf| (Operation::ProposeRemove, Proposal::Remove(leaf))),
+            3 if self.free(own) => Some((Operation::ProposeOwnRemoval, Proposal::Remove(own))),
             4 if self.free(own) => {
                 Some((Operation::ProposeUpdate, Proposal::Update { new_key: false }))
             }
@@ -81,8 +81,7 @@ impl World {
     pub(super) fn other_leaf(&mut self, own: u32) -> Option<u32> {
         let view = self.view.as_ref()?;
         let leaves = view.roster.iter().map(|(leaf, _, _)| *leaf);
-        let leaves: Vec<_> =
-            leaves.filter(|leaf| *leaf != own && !self.touched(*leaf)).collect();
+        let leaves: Vec<_> = leaves.filter(|leaf| *leaf != own && !self.touched(*leaf)).collect();
         self.prng.pick(&leaves).copied()
     }
 

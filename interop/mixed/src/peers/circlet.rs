@@ -37,9 +37,13 @@ impl CircletMember {
     /// # Errors
     /// The suite is not supported.
     pub fn new(name: &str, setup: &Setup) -> Result<Self, Fault> {
-        let number = name.bytes().fold(setup.seed, |sum, byte| sum.rotate_left(9) ^ u64::from(byte));
-        let handshake =
-            if setup.public_handshakes { HandshakeFormat::Public } else { HandshakeFormat::Private };
+        let number =
+            name.bytes().fold(setup.seed, |sum, byte| sum.rotate_left(9) ^ u64::from(byte));
+        let handshake = if setup.public_handshakes {
+            HandshakeFormat::Public
+        } else {
+            HandshakeFormat::Private
+        };
         let padding = if setup.padding { Padding::Multiple(64) } else { Padding::None };
         let grease =
             if setup.grease_extensions { Grease::Everywhere } else { Grease::Capabilities };
@@ -230,7 +234,10 @@ impl Member for CircletMember {
             exported: exported.as_bytes().to_vec(),
             roster: members.into_iter().map(row).collect(),
             ratchet_tree: group.ratchet_tree().map_err(Fault::of)?,
-            extensions: extensions.iter().map(|one| (one.extension_type.0, one.data.clone())).collect(),
+            extensions: extensions
+                .iter()
+                .map(|one| (one.extension_type.0, one.data.clone()))
+                .collect(),
         })
     }
 }

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mls_rs::client_builder::{MlsConfig, PaddingMode};
 use mls_rs::error::MlsError;
 use mls_rs::extension::ExtensionType;
-use mls_rs::group::{
-    CommitEffect, ExportedTree, Group, GroupContext, ReceivedMessage, Roster,
-};
+use mls_rs::group::{CommitEffect, ExportedTree, Group, GroupContext, ReceivedMessage, Roster};
 use mls_rs::identity::SigningIdentity;
 use mls_rs::identity::basic::{BasicCredential, BasicIdentityProvider};
 use mls_rs::mls_rules::{
@@ -316,9 +314,7 @@ impl<C: MlsConfig, P: CryptoProvider> Member for MlsRsMember<C, P> {
             let identity = identity.map(|basic| basic.identifier().to_vec()).unwrap_or_default();
             (member.index, identity, member.signing_identity.signature_key.as_bytes().to_vec())
         };
-        let extension = |one: &Extension| {
-            (*one.extension_type(), one.extension_data().to_vec())
-        };
+        let extension = |one: &Extension| (*one.extension_type(), one.extension_data().to_vec());
         Ok(View {
             epoch: group.current_epoch(),
             authenticator: group.epoch_authenticator().map_err(Fault::of)?.as_bytes().to_vec(),

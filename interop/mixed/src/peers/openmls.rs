@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use openmls::credentials::NewSignerBundle;
+use openmls::group::{MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY, MIXED_PLAINTEXT_WIRE_FORMAT_POLICY};
 use openmls::prelude::group_info::VerifiableGroupInfo;
 use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::{
@@ -10,11 +11,12 @@ use openmls::prelude::{
     ExtensionType, Extensions, GroupContext, GroupEpoch, GroupId, KeyPackage, LeafNodeIndex,
     LeafNodeParameters, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn,
     MlsMessageIn, MlsMessageOut, OpenMlsProvider, PreSharedKeyProposal, ProcessedMessageContent,
-    Proposal as Inner, ProtocolVersion, RatchetTreeIn, Sender,
-    SenderRatchetConfiguration, StagedWelcome,
+    Proposal as Inner, ProtocolVersion, RatchetTreeIn, Sender, SenderRatchetConfiguration,
+    StagedWelcome,
 };
-use openmls::group::{MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY, MIXED_PLAINTEXT_WIRE_FORMAT_POLICY};
-use openmls::schedule::{ExternalPsk, PreSharedKeyId, Psk, psk::ResumptionPsk, psk::ResumptionPskUsage};
+use openmls::schedule::{
+    ExternalPsk, PreSharedKeyId, Psk, psk::ResumptionPsk, psk::ResumptionPskUsage,
+};
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
 
@@ -224,8 +226,7 @@ impl Member for OpenMlsMember {
             .build();
         let id = GroupId::from_slice(group_id);
         let credential = self.credential(&signer);
-        let group =
-            MlsGroup::new_with_group_id(&self.provider, &*signer, &config, id, credential);
+        let group = MlsGroup::new_with_group_id(&self.provider, &*signer, &config, id, credential);
         self.group = Some(group.map_err(Fault::of)?);
         Ok(())
     }
@@ -300,12 +301,18 @@ impl Member for OpenMlsMember {
         let Self { provider, group, .. } = self;
         let group = group.as_mut().ok_or_else(|| Fault("in no group".into()))?;
         let made = match (prepared, psk) {
-            (_, Some(id)) => group.propose_pre_shared_key(provider, &*signer, id).map_err(Fault::of),
-            (Some(ByValue::Add(key_package)), _) => group
-                .propose_add_member(provider, &*signer, &key_package)
-                .map_err(Fault::of),
+            (_, Some(id)) => {
+                group.propose_pre_shared_key(provider, &*signer, id).map_err(Fault::of)
+            }
+            (Some(ByValue::Add(key_package)), _) => {
+                group.propose_add_member(provider, &*signer, &key_package).map_err(Fault::of)
+            }
             (Some(ByValue::Remove(leaf)), _) if leaf == group.own_leaf_index() => {
-                return group.leave_group(provider, &*signer).map_err(Fault::of)?.to_bytes().map_err(Fault::of);
+                return group
+                    .leave_group(provider, &*signer)
+                    .map_err(Fault::of)?
+                    .to_bytes()
+                    .map_err(Fault::of);
             }
             (Some(ByValue::Remove(leaf)), _) => {
                 group.propose_remove_member(provider, &*signer, leaf).map_err(Fault::of)
@@ -332,7 +339,8 @@ impl Member for OpenMlsMember {
     }
 
     fn commit(&mut self, plan: &CommitPlan) -> Result<Vec<u8>, Fault> {
-        let by_value = plan.by_value.iter().map(|one| self.by_value(one)).collect::<Result<_, _>>()?;
+        let by_value =
+            plan.by_value.iter().map(|one| self.by_value(one)).collect::<Result<_, _>>()?;
         let bundle = self.stage(plan, by_value)?;
         self.welcome = match bundle.to_welcome_msg() {
             Some(welcome) => Some(welcome.to_bytes().map_err(Fault::of)?),

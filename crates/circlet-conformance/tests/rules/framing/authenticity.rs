@@ -159,17 +159,8 @@ fn an_external_sender_that_updates() -> Result<(), Error> {
 fn an_external_commit_with_another_signature() -> Result<(), Error> {
     let mut group = TestGroup::new(SUITE, 3)?;
     let info = group.insider(1)?.group_info().external_pub().build()?;
-    let joiner = group.newcomer("joiner")?;
-    let opened = circlet::group::OpenedGroupInfo::open(joiner.settings.clone(), info, None)?;
-    let reviewed = opened.review(&*joiner.validator)?;
-    let request = circlet::group::ExternalJoin {
-        leaf: joiner.template.clone(),
-        replaces: None,
-        psks: Vec::new(),
-        authenticated_data: Vec::new(),
-    };
-    let (judge, mut rng) = (joiner.judge(), joiner.rng.clone());
-    let staged = reviewed.join(request, &judge, &joiner.signer, &mut rng)?;
+    let mut joiner = group.newcomer("joiner")?;
+    let staged = joiner.external_join(info, None, Vec::new())?;
     let genuine = staged.message().to_vec();
     let read = MlsMessage::read(&genuine, &DecodeContext::default())?;
     let MlsMessage::Public(genuine_content) = read else { panic!("not public") };
@@ -240,20 +231,22 @@ fn a_signature_that_is_none() -> Result<(), Error> {
     is_heard(&mut group)
 }
 
+/// Tags that are almost right: with another bit, or of another length.
+const TAG_EDITS: [fn(&mut Mac); 6] = [
+    |tag| tag.0[0] ^= 1,
+    |tag| tag.0[31] ^= 0x80,
+    |tag| tag.0.clear(),
+    |tag| tag.0.truncate(1),
+    |tag| tag.0.truncate(31),
+    |tag| tag.0.push(0),
+];
+
 /// V-6.1-08, V-6.1-09: a confirmation tag with another bit or of another length, in both frames.
 #[test]
 fn a_wrong_confirmation_tag() -> Result<(), Error> {
     let mut group = TestGroup::new(SUITE, 3)?;
     let mut insider = group.insider(1)?;
-    let edits: [fn(&mut Mac); 6] = [
-        |tag| tag.0[0] ^= 1,
-        |tag| tag.0[31] ^= 0x80,
-        |tag| tag.0.clear(),
-        |tag| tag.0.truncate(1),
-        |tag| tag.0.truncate(31),
-        |tag| tag.0.push(0),
-    ];
-    for edit in edits {
+    for edit in TAG_EDITS {
         let change = |tag: &mut Option<Mac>| edit(tag.as_mut().unwrap());
         let commit = insider.commit().framed(|frame| frame.edit_confirmation_tag(change));
         refuses(&mut group, commit.public()?, Violation::ConfirmationTag);
@@ -291,15 +284,7 @@ fn a_confirmation_tag_in_the_wrong_place() -> Result<(), Error> {
 fn a_wrong_membership_tag() -> Result<(), Error> {
     let mut group = TestGroup::new(SUITE, 3)?;
     let mut insider = group.insider(1)?;
-    let edits: [fn(&mut Mac); 6] = [
-        |tag| tag.0[0] ^= 1,
-        |tag| tag.0[31] ^= 0x80,
-        |tag| tag.0.clear(),
-        |tag| tag.0.truncate(1),
-        |tag| tag.0.truncate(31),
-        |tag| tag.0.push(0),
-    ];
-    for edit in edits {
+    for edit in TAG_EDITS {
         let change = |tag: &mut Option<Mac>| edit(tag.as_mut().unwrap());
         let frame = insider.proposal(remove())?.edit_membership_tag(change);
         refuses(&mut group, frame.public()?, Violation::MembershipTag);

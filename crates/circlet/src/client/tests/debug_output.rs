@@ -18,9 +18,9 @@ use crate::crypto::providers::DefaultProvider;
 use crate::crypto::{CipherSuite, Rng, RngError, Secret, Signature, Suite};
 use crate::error::Error;
 use crate::group::{
-    AppliedProposal, CommitRequest, ExternalJoin, Founding, Framing, GroupInfoOptions, GroupState,
-    HandshakeFormat, JoinKeys, Judge, LeafChange, LeafTemplate, NoPsks, Opened, OpenedGroupInfo,
-    OpenedWelcome, Outsider, Padding, PskSource, ReviewItem, Signers,
+    AppliedProposal, ByReference, CommitRequest, ExternalJoin, Founding, Framing, GroupInfoOptions,
+    GroupState, HandshakeFormat, JoinKeys, Judge, LeafChange, LeafTemplate, NoPsks, Opened,
+    OpenedGroupInfo, OpenedWelcome, Outsider, Padding, PskSource, ReviewItem, Signers,
 };
 use crate::identity::{
     BasicValidator, CredentialCheck, CredentialRejected, CredentialUse, CredentialValidator,
@@ -549,6 +549,8 @@ fn the_wire(shown: &mut Shown, suite: CipherSuite) {
     };
     inner.look(&group_id(), open).unwrap();
     group.receive(&update).unwrap();
+    shown.show(&group.waiting_proposals().unwrap());
+    shown.show(&ByReference::default());
     let process = |group: &crate::rows::LoadedGroup| {
         let opened = group.state.open(read(commit.message()), None)?;
         let Opened::Commit(opened) = opened else { panic!("no Commit") };

@@ -8,7 +8,7 @@
 //! use circlet::crypto::providers::DefaultProvider;
 //! use circlet::crypto::{CipherSuite, Suite, SystemRng};
 //! use circlet::identity::x509::{X509SetupError, X509Validator};
-//! use circlet::identity::{Credential, Signer, SigningKey};
+//! use circlet::identity::{Credential, SigningKey};
 //! use circlet::{Client, Error};
 //!
 //! fn validator(root: Vec<u8>) -> Result<X509Validator, X509SetupError> {
@@ -18,7 +18,7 @@
 //!         .build()
 //! }
 //!
-//! /// `certify` has a certification authority make a chain for a key.
+//! /// `certify` has a certification authority make a chain for a key, a SubjectPublicKeyInfo.
 //! fn start(
 //!     validator: X509Validator,
 //!     certify: impl Fn(&[u8]) -> Vec<Vec<u8>>,
@@ -26,7 +26,7 @@
 //!     let cipher_suite = CipherSuite::P256_AES128GCM_SHA256_P256;
 //!     let suite = Suite::new(std::sync::Arc::new(DefaultProvider::new()), cipher_suite)?;
 //!     let key = SigningKey::generate(&suite, &mut SystemRng)?;
-//!     let chain = certify(key.public_key().as_bytes());
+//!     let chain = certify(&key.public_key_der().expect("a key of RFC 9420's suites"));
 //!     Client::builder_for(Credential::x509(chain))
 //!         .cipher_suite(cipher_suite)
 //!         .signing_key(key)
@@ -88,7 +88,9 @@
 //!
 //! ```
 //! use circlet::identity::x509::X509Validator;
-//! use circlet::identity::{CredentialCheck, CredentialRejected, CredentialValidator};
+//! use circlet::identity::{
+//!     Credential, CredentialCheck, CredentialRejected, CredentialType, CredentialValidator,
+//! };
 //!
 //! struct Logged(X509Validator);
 //!
@@ -98,6 +100,14 @@
 //!         // … whom the application knows by one of names.emails() …
 //!         names.emails().next().map(drop).ok_or(CredentialRejected)
 //!     }
+//!
+//!     fn identity(&self, credential: &Credential) -> Option<Vec<u8>> {
+//!         self.0.identity(credential)
+//!     }
+//!
+//!     fn credential_types(&self) -> Vec<CredentialType> {
+//!         self.0.credential_types()
+//!     }
 //! }
 //! ```
 
@@ -105,6 +115,7 @@ mod certificate;
 mod error;
 mod names;
 mod path;
+mod request;
 mod rules;
 mod validator;
 

@@ -72,7 +72,7 @@ impl X509Validator {
             return Err(X509Error::new(0, X509Fault::OtherCredential));
         };
         let chain = rules::read_chain(entries, self.longest_chain, self.largest_certificate)?;
-        let end_entity = chain.first().ok_or(X509Error::new(0, X509Fault::EmptyChain))?;
+        let end_entity = chain.first().ok_or(X509Error::new(0, X509Fault::Path))?;
         rules::ensure_algorithm(end_entity, check.signature_key)?;
         rules::ensure_key(end_entity, check.signature_key)?;
         rules::ensure_algorithms(&chain, |id| self.anchors.supports(id))?;

@@ -66,7 +66,8 @@ fn a_file_is_open_once() {
         let storage = FileStorage::open(path).unwrap();
         storage.apply(put(&[(&["a"], "1")])).unwrap();
         let second = FileStorage::open(path);
-        assert!(matches!(second, Err(StorageError::InUse)), "{second:?}");
+        let Err(error @ StorageError::InUse { .. }) = second else { panic!("{second:?}") };
+        assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
         assert!(storage.read(&key(&["a"])).unwrap().is_some());
         drop(storage);
         assert_eq!(everything(&FileStorage::open(path).unwrap()).len(), 1);
