@@ -9,12 +9,12 @@
 use circlet::codec::{DecodeContext, DecodeError, Encode, Limits};
 use circlet::crypto::{CipherSuite, Secret};
 use circlet::group::{CommitRequest, Policy};
-use circlet::identity::Credential;
-use circlet::message::{Proposal, ProposalOrRef};
+use circlet::identity::{Credential, Signer};
+use circlet::message::{Proposal, ProposalOrRef, UpdatePath};
 use circlet::rules::Violation;
 use circlet::schedule::{PreSharedKeyId, Psk};
-use circlet::testing::{Heard, Outsider, TestGroup};
-use circlet::tree::{Extension, ExtensionType, Extensions};
+use circlet::testing::{Heard, Outsider, TestGroup, default_capabilities};
+use circlet::tree::{Extension, ExtensionType, Extensions, ExternalSender, LeafNodeContent};
 use circlet::{Error, Refused, Unready};
 
 const SUITE: CipherSuite = CipherSuite::X25519_AES128GCM_SHA256_ED25519;
@@ -257,4 +257,139 @@ fn a_message_of_a_later_epoch() {
     assert!(matches!(error, Error::Unready(found) if found == expected));
     group.members[0].receive(&commit).unwrap();
     group.members[0].receive(&early).unwrap();
+}
+
+/// An extension that makes whatever it is in so much longer.
+fn padding(length: usize) -> Extension {
+    Extension { extension_type: ExtensionType(0xf0f1), data: vec![7; length] }
+}
+
+fn pad(length: usize) -> impl FnOnce(&mut LeafNodeContent) {
+    move |content| {
+        content.capabilities.extensions.push(ExtensionType(0xf0f1));
+        content.extensions.set(padding(length));
+    }
+}
+
+/// Where a leaf comes from.
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    Path,
+    Update,
+    Add,
+}
+
+/// Member 1 sends a padded leaf; with it, how long the leaf is.
+fn send_leaf(group: &mut TestGroup, origin: Origin, padding: usize) -> (Vec<u8>, usize) {
+    let mut eve = group.insider(1).unwrap();
+    match origin {
+        Origin::Path => {
+            let mut length = 0;
+            let read = |path: &mut UpdatePath| length = path.leaf_node.as_bytes().len();
+            let commit = eve.commit().leaf(pad(padding)).edit_path(read).public().unwrap();
+            (commit.as_ref().to_vec(), length)
+        }
+        Origin::Update => {
+            let update = eve.update().edit(pad(padding)).proposal().unwrap();
+            let Proposal::Update(leaf) = &update else { panic!() };
+            let length = leaf.as_bytes().len();
+            (eve.proposal(update).unwrap().public().unwrap().as_ref().to_vec(), length)
+        }
+        Origin::Add => {
+            let mut dora = group.newcomer("dora").unwrap();
+            let key_package = dora.forge_key_package().leaf(pad(padding)).build().unwrap();
+            let length = key_package.leaf_node.as_bytes().len();
+            let add = Proposal::Add(key_package);
+            (eve.proposal(add).unwrap().public().unwrap().as_ref().to_vec(), length)
+        }
+    }
+}
+
+/// So many bytes of a leaf, in a path, an Update and an Add.
+#[test]
+fn leaf_bytes() {
+    for origin in [Origin::Path, Origin::Update, Origin::Add] {
+        let (_, length) = send_leaf(&mut group(3, Limits::default()), origin, 1_000);
+        let mut group = group(3, Limits { leaf_bytes: length, ..Limits::default() });
+        let (longer, _) = send_leaf(&mut group, origin, 1_001);
+        let error = group.members[0].refuses(&longer);
+        let expected = Refused::Leaf(length);
+        assert!(matches!(error, Error::Refused(it) if it == expected), "{origin:?}: {error:?}");
+        let (message, _) = send_leaf(&mut group, origin, 1_000);
+        group.members[0].receive(&message).unwrap();
+    }
+}
+
+/// A joiner holds the leaves of all members, and the group's extensions, against its own limits.
+#[test]
+fn joiners_have_limits_too() {
+    let kind = ExtensionType(0xf0f1);
+    let build = |with: usize| {
+        let mut capabilities = default_capabilities(SUITE).unwrap();
+        capabilities.extensions.push(kind);
+        let extensions = Extensions::from_iter([padding(with)]);
+        let builder = TestGroup::builder(SUITE).size(2).extensions(extensions);
+        let builder = builder.capabilities(0, capabilities.clone());
+        builder.capabilities(1, capabilities).build().unwrap()
+    };
+    let extensions = Extensions::from_iter([padding(500)]).to_bytes().unwrap().len();
+    let longest = |group: &TestGroup| {
+        let tree = group.members[0].state().tree();
+        tree.members().map(|(_, leaf)| leaf.as_bytes().len()).max().unwrap()
+    };
+    let join = |limits: Limits| {
+        let mut group = build(500);
+        let mut dora = group.newcomer("dora").unwrap();
+        dora.template.capabilities.extensions.push(kind);
+        let add = Proposal::Add(dora.key_package().unwrap());
+        let request = CommitRequest { by_value: vec![add], ..CommitRequest::default() };
+        group.members[0].stage(request).unwrap();
+        let welcome = group.members[0].confirm().unwrap().1.unwrap();
+        let length = longest(&group);
+        let limits = Limits {
+            leaf_bytes: limits.leaf_bytes.min(length),
+            extensions_bytes: limits.extensions_bytes,
+            ..limits
+        };
+        dora.settings.context =
+            std::sync::Arc::new(DecodeContext { limits, ..DecodeContext::default() });
+        (dora.join(&welcome), length)
+    };
+    let (joined, length) = join(Limits { extensions_bytes: extensions, ..Limits::default() });
+    joined.unwrap();
+    let (refused, _) = join(Limits { leaf_bytes: length - 1, ..Limits::default() });
+    assert!(matches!(refused, Err(Error::Refused(Refused::Leaf(_)))), "{refused:?}");
+    let limits = Limits { extensions_bytes: extensions - 1, ..Limits::default() };
+    let (refused, _) = join(limits);
+    assert!(matches!(refused, Err(Error::Refused(Refused::ExtensionsLength(_)))), "{refused:?}");
+}
+
+/// So many bytes of a group's extensions, and so many external senders.
+#[test]
+fn extensions_bytes_and_external_senders() {
+    let senders = |group: &TestGroup, count: usize| {
+        let key = group.members[0].signer.public_key().clone();
+        let sender = ExternalSender { signature_key: key, credential: Credential::basic("ds") };
+        let senders = vec![sender; count];
+        Extensions::from_iter([ExternalSender::to_extension(&senders).unwrap()])
+    };
+    let fit = senders(&group(1, Limits::default()), 3);
+    let bytes = fit.to_bytes().unwrap().len();
+    let by_bytes = Limits { extensions_bytes: bytes, ..Limits::default() };
+    let by_count = Limits { external_senders: 3, ..Limits::default() };
+    for (limits, expected) in
+        [(by_bytes, Refused::ExtensionsLength(bytes)), (by_count, Refused::ExternalSenders(3))]
+    {
+        let mut group = group(3, limits);
+        let four = Proposal::GroupContextExtensions(senders(&group, 4));
+        let is_expected =
+            |error: Error| assert!(matches!(error, Error::Refused(it) if it == expected));
+        is_expected(group.members[0].stage(with_proposals(vec![four.clone()])).unwrap_err());
+        let alone = group.insider(1).unwrap().proposal(four.clone()).unwrap().public().unwrap();
+        is_expected(group.members[0].refuses(&alone));
+        let commit = group.insider(1).unwrap().commit().proposals([four]).public().unwrap();
+        is_expected(group.members[0].refuses(&commit));
+        let three = Proposal::GroupContextExtensions(senders(&group, 3));
+        group.commit_with(1, [three]).unwrap();
+    }
 }

@@ -133,6 +133,15 @@ pub enum Refused {
     /// A list would have more extensions than the limit allows.
     #[error("more than {0} extensions in a list")]
     Extensions(usize),
+    /// A leaf is longer than the limit allows.
+    #[error("a leaf of more than {0} bytes")]
+    Leaf(usize),
+    /// The extensions of a group are longer than the limit allows.
+    #[error("a group's extensions of more than {0} bytes")]
+    ExtensionsLength(usize),
+    /// A group would have more external senders than the limit allows.
+    #[error("more than {0} external senders of a group")]
+    ExternalSenders(usize),
     /// A key package lives for longer than
     /// [`Policy::total_lifetime`](crate::group::Policy::total_lifetime), in seconds.
     #[error("a key package's lifetime is longer than {0} seconds")]

@@ -249,7 +249,7 @@ fn taken(chosen: &ByReference, without: &[HashReference], group: &LoadedGroup) -
     match chosen {
         ByReference::FittingButReInit if !left_out.is_empty() => {
             let waiting = group.state.proposals.iter();
-            let reinits = waiting.filter(|held| matches!(held.proposal, Proposal::ReInit(_)));
+            let reinits = waiting.filter(|held| matches!(*held.proposal, Proposal::ReInit(_)));
             left_out.extend(reinits.map(|held| held.reference.clone()));
             ByReference::FittingBut(left_out)
         }

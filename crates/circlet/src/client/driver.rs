@@ -13,9 +13,10 @@ use crate::identity::{Credential, CredentialValidator, Signer, SigningKey};
 use crate::message::{GroupId, MlsMessage, Welcome};
 use crate::mutation::off;
 use crate::rows::{
-    Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, key_package_key, load_group,
-    put_new_group, staged_message,
+    Head, Kind, LoadedGroup, StoredKeyPackage, delete_group, is_named_by_reinit, key_package_key,
+    load_group, put_new_group, staged_message,
 };
+use crate::rules::subgroup::ensure_reinit_is_followed;
 use crate::schedule::ResumptionPskUsage;
 use crate::storage::{Batch, Key, Precondition, Prefix, Storage, StorageError};
 use crate::tree::Extensions;
@@ -191,7 +192,10 @@ impl Inner {
                 defaults: &self.defaults,
             };
             match operation(group, &mut env) {
-                Err(Error::Unready(Unready::UnknownPsk(psk))) => self.load_psk(psks, psk)?,
+                Err(Error::Unready(Unready::UnknownPsk(psk))) => {
+                    self.load_psk(psks, psk)?;
+                    self.load_waiting_psks(&group.state, psks)?;
+                }
                 other => return other,
             }
         }
@@ -408,9 +412,10 @@ impl Inner {
         // A join of one's own that waits would bring an epoch from before this one.
         batch.deletes.push(Kind::Joining.row(opened.group_id()));
         let reinit = |old: &&Continuation| old.usage == ResumptionPskUsage::Reinit;
-        if let Some(old) = continued.as_ref().filter(reinit) {
+        match continued.as_ref().filter(reinit) {
             // No other group can take its place.
-            batch.delete_prefixes.push(Kind::OldGroup.of_group(&old.group_id));
+            Some(old) => batch.delete_prefixes.push(Kind::OldGroup.of_group(&old.group_id)),
+            None => self.ensure_follows_no_reinit(opened.group_id())?,
         }
         // A Welcome to a key package of last resort can come again.
         let existing = match keys.key_package.is_last_resort() {
@@ -436,6 +441,16 @@ impl Inner {
             self.storage.apply(batch)?;
         }
         Err(error)
+    }
+
+    /// A group that continues none is not the one that a closed group's ReInit names. Once the client
+    /// was in that, it may be added again as to any other.
+    fn ensure_follows_no_reinit(&self, id: &GroupId) -> Result<(), Error> {
+        if self.head(id)?.is_some() {
+            return Ok(());
+        }
+        let named = is_named_by_reinit(&*self.storage, id, &self.settings.context)?;
+        Ok(ensure_reinit_is_followed(!named)?)
     }
 
     /// The rows of a new group and what `write` adds, in one batch. It is a conflict where another

@@ -8,6 +8,7 @@ use crate::group::{ExternalJoin, Judge, Member, OpenedGroupInfo, Outsider, Stage
 use crate::message::{GroupId, GroupInfo, MlsMessage, Sender};
 use crate::mutation::off;
 use crate::rows::{Joining, Kind, StoredKeyPackage, joining_message, put_joining, read_joining};
+use crate::rules::subgroup::is_same_member;
 use crate::schedule::{PreSharedKeyId, Psk};
 use crate::storage::{Batch, Precondition, Prefix, StorageError};
 use crate::tree::{LeafIndex, LeafNode};
@@ -154,7 +155,7 @@ impl ExternalJoinBuilder<'_> {
     /// The leaf of this client, whatever its signature key: for one that has lost everything, and
     /// was made anew. It is the leaf with this client's signature key, or else the only one whose
     /// credential stands for the same member
-    /// ([`CredentialValidator::is_same_member`](crate::identity::CredentialValidator::is_same_member)).
+    /// ([`CredentialValidator::identity`](crate::identity::CredentialValidator::identity)).
     /// [`Self::stage`] gives [`Misuse::NoOwnLeaf`] if there is none, and
     /// [`Misuse::SeveralOwnLeaves`] if there are several, such as those of other devices: choose
     /// among [`Self::members`] then, and name it by [`Self::replacing`].
@@ -294,7 +295,7 @@ impl ExternalJoinBuilder<'_> {
     fn leaf_with_own_credential(&self, opened: &OpenedGroupInfo) -> Result<LeafIndex, Misuse> {
         let Inner { validator, credential, .. } = &*self.client.inner;
         let mut own = members(opened);
-        own.retain(|member| validator.is_same_member(&member.credential, credential));
+        own.retain(|member| is_same_member(&member.credential, credential, &**validator));
         match own.as_slice() {
             [] => Err(Misuse::NoOwnLeaf),
             [member] => Ok(member.leaf_index),

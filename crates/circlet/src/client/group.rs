@@ -170,7 +170,7 @@ impl Group {
                 Ok(WaitingProposal {
                     reference: held.reference.clone(),
                     sender: group.state.proposer(held.sender)?,
-                    proposal: held.proposal.clone(),
+                    proposal: Proposal::clone(&held.proposal),
                 })
             });
             waiting.collect()

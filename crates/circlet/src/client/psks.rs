@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use crate::crypto::Secret;
 use crate::error::{Error, Unready};
-use crate::group::{OldGroup, PskSource};
-use crate::message::GroupId;
+use crate::group::{GroupState, OldGroup, PskSource};
+use crate::message::{GroupId, Proposal};
 use crate::rows::{Kind, psk_key, read, read_old_group, read_resumption_psk};
 use crate::schedule::{Psk, ResumptionPskUsage};
 
@@ -65,6 +65,24 @@ impl Inner {
                 } else {
                     psks.old_groups.insert(key, self.old_group(&id, psk_epoch)?);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for all keys that proposals that wait name, so that an operation that asked for one of
+    /// them does not begin anew for each of the others.
+    pub(super) fn load_waiting_psks(
+        &self,
+        state: &GroupState,
+        psks: &mut LoadedPsks,
+    ) -> Result<(), Error> {
+        for (_, proposal) in state.waiting_proposals() {
+            match proposal {
+                Proposal::PreSharedKey(id) if !psks.is_missing(&id.psk) => {
+                    self.load_psk(psks, id.psk.clone())?;
+                }
+                _ => {}
             }
         }
         Ok(())

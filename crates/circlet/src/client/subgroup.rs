@@ -83,9 +83,11 @@ impl Group {
     /// nothing more can be sent then, and late messages can still be read. Whoever gets there first
     /// creates the new group ([`Self::reinitialize`]); the others wait for its Welcome.
     ///
-    /// Anybody who knows the new group's id can make a group with it and welcome this client there:
-    /// the successor is the one whose [`Joined::continued`](super::Joined::continued) names this
-    /// group.
+    /// Anybody who knows the new group's id can make a group with it and welcome this client there.
+    /// As long as this group is here, that is refused ([`Violation::ReInitPsk`]): the successor is
+    /// the one whose [`Joined::continued`](super::Joined::continued) names this group.
+    ///
+    /// [`Violation::ReInitPsk`]: crate::rules::Violation::ReInitPsk
     ///
     /// # Errors
     /// As for [`Self::epoch`].

@@ -17,12 +17,20 @@ pub struct Limits {
     pub group_id_bytes: usize,
     /// The longest credential, in bytes. It goes with every message of its member. Default 64 KiB.
     pub credential_bytes: usize,
+    /// The longest leaf, in bytes: its credential, capabilities and extensions together. It is in
+    /// every tree that a Welcome has inside. Default 256 KiB.
+    pub leaf_bytes: usize,
     /// The greatest number of leaves of a tree, blank ones included. Default 2^20.
     pub leaves: u32,
     /// The greatest number of proposals in one Commit. Default 65,536.
     pub proposals: usize,
     /// The greatest number of extensions in one list. Default 256.
     pub extensions: usize,
+    /// The longest list of extensions of a group, in bytes. It is signed and hashed with every
+    /// message. Default 1 MiB.
+    pub extensions_bytes: usize,
+    /// The greatest number of external senders of a group. Default 256.
+    pub external_senders: usize,
     /// The greatest number of proposals waiting for a Commit. Default 16,384.
     pub cached_proposals: usize,
     /// The greatest number of proposals of one sender that wait for a Commit, so that one member
@@ -57,9 +65,12 @@ impl Default for Limits {
             message_bytes: 64 << 20,
             group_id_bytes: 1_024,
             credential_bytes: 64 << 10,
+            leaf_bytes: 256 << 10,
             leaves: 1 << 20,
             proposals: 65_536,
             extensions: 256,
+            extensions_bytes: 1 << 20,
+            external_senders: 256,
             cached_proposals: 16_384,
             cached_proposals_per_sender: 1_024,
             cached_proposals_of_new_members: 16,

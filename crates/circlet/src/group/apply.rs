@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::identity::CredentialUse;
@@ -7,7 +8,7 @@ use crate::mutation::off;
 use crate::rules::Violation;
 use crate::rules::commit::{check_outcome, ensure_client_is_new};
 use crate::rules::leaf::{
-    Requirements, check_added, check_update, ensure_group_context_extensions,
+    Requirements, check_added, check_leaf_in_group, check_update, ensure_group_context_extensions,
     tolerate_the_tree_before,
 };
 use crate::rules::proposals::Resolved;
@@ -35,9 +36,19 @@ pub(super) struct Applied {
     pub(super) psks: Vec<PreSharedKeyId>,
     pub(super) reinit: Option<ReInit>,
     /// In the order of the list.
-    pub(super) custom: Vec<(Sender, Proposal)>,
+    pub(super) custom: Vec<(Sender, Arc<Proposal>)>,
     /// What is new to this client: proposals by reference were judged when they were received.
     pub(super) items: Vec<ReviewItem>,
+}
+
+/// What is known of the proposals of a list that are there by reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// They are held against all rules again, whatever they were held against when they came.
+    Unverified,
+    /// This client commits what it has verified itself: what can be said of each alone was said
+    /// when it came, its signatures before all.
+    Verified,
 }
 
 impl GroupState {
@@ -49,25 +60,26 @@ impl GroupState {
         tree: &RatchetTree,
         list: &[Resolved],
         now: Option<u64>,
+        waited: Waited,
     ) -> Result<Applied, Error> {
         let mut applied = self.apply_extensions(tree, list)?;
         if off("V-12.3-01") {
-            self.apply_adds(&mut applied, list, now)?;
+            self.apply_adds(&mut applied, list, now, waited)?;
         }
         for item in list {
-            if let (Proposal::Update(leaf), Sender::Member(sender)) = (&item.proposal, item.sender)
+            if let (Proposal::Update(leaf), Sender::Member(sender)) = (&*item.proposal, item.sender)
             {
-                self.apply_update(&mut applied, sender, leaf, item.reference.is_none())?;
+                self.apply_update(&mut applied, sender, leaf, item.reference.is_none(), waited)?;
             }
         }
         for item in list {
-            if let Proposal::Remove(removed) = &item.proposal {
+            if let Proposal::Remove(removed) = &*item.proposal {
                 applied.tree.remove(*removed)?;
                 applied.removed.push(*removed);
             }
         }
         if !off("V-12.3-01") {
-            self.apply_adds(&mut applied, list, now)?;
+            self.apply_adds(&mut applied, list, now, waited)?;
         }
         applied.psks = list.iter().filter_map(psk_of).cloned().collect();
         if off("V-12.1.4-04") {
@@ -82,11 +94,14 @@ impl GroupState {
         applied: &mut Applied,
         list: &[Resolved],
         now: Option<u64>,
+        waited: Waited,
     ) -> Result<(), Error> {
         for item in list {
-            if let Proposal::Add(key_package) = &item.proposal {
+            if let Proposal::Add(key_package) = &*item.proposal {
                 let by_value = item.reference.is_none();
-                self.apply_add(applied, key_package, by_value.then_some(now).flatten())?;
+                let verified = !by_value && waited == Waited::Verified;
+                let now = by_value.then_some(now).flatten();
+                self.apply_add(applied, key_package, now, verified)?;
                 if by_value {
                     applied.items.push(item_of(&key_package.leaf_node, CredentialUse::Add));
                 }
@@ -99,7 +114,11 @@ impl GroupState {
     /// extensions take the place of all old ones. V-12.3-02: what else is in the list is held
     /// against the new ones. V-12.1.7-04: the application judges external senders, of a proposal by
     /// reference when it was received.
-    fn apply_extensions(&self, tree: &RatchetTree, list: &[Resolved]) -> Result<Applied, Error> {
+    pub(super) fn apply_extensions(
+        &self,
+        tree: &RatchetTree,
+        list: &[Resolved],
+    ) -> Result<Applied, Error> {
         let mut extensions = match off("V-8.1-04") {
             true => Extensions::new(),
             false => self.epoch.context.extensions.clone(),
@@ -108,13 +127,17 @@ impl GroupState {
         let mut reinit = None;
         let mut items = Vec::new();
         for item in list {
-            match &item.proposal {
+            match &*item.proposal {
                 Proposal::GroupContextExtensions(new) => {
                     ensure_group_context_extensions(new)?;
-                    self.settings.ensure_extension_count(new)?;
+                    self.settings.ensure_extensions(new)?;
                     self.settings.check_external_senders(new)?;
                     if item.reference.is_none() && !off("V-12.1.7-04") {
-                        items.extend(items_of_senders(new, &self.settings));
+                        items.extend(items_of_senders(
+                            new,
+                            &self.settings,
+                            CredentialUse::ExternalSender,
+                        ));
                     }
                     match off("V-12.1.7-02") {
                         true => new.iter().for_each(|held| extensions.set(held.clone())),
@@ -154,10 +177,15 @@ impl GroupState {
         sender: LeafIndex,
         leaf: &LeafNode,
         by_value: bool,
+        waited: Waited,
     ) -> Result<(), Error> {
         let old = self.epoch.tree.leaf(sender).ok_or(Violation::UnknownSender)?;
+        self.settings.ensure_leaf_length(leaf)?;
         let requirements = applied.requirements(&self.settings);
-        check_update(leaf, old, self.position(sender), requirements)?;
+        match by_value || waited == Waited::Unverified {
+            true => check_update(leaf, old, self.position(sender), requirements)?,
+            false => check_leaf_in_group(leaf, requirements)?,
+        }
         if by_value {
             applied.items.push(replacing(leaf, old, CredentialUse::Update));
         }
@@ -171,8 +199,14 @@ impl GroupState {
         applied: &mut Applied,
         key_package: &KeyPackage,
         now: Option<u64>,
+        verified: bool,
     ) -> Result<(), Error> {
-        check_added(key_package, applied.requirements(&self.settings))?;
+        let requirements = applied.requirements(&self.settings);
+        match verified {
+            true => check_leaf_in_group(&key_package.leaf_node, requirements)?,
+            false => check_added(key_package, requirements)?,
+        }
+        self.settings.ensure_leaf_length(&key_package.leaf_node)?;
         self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
         tolerate_the_tree_before(&self.epoch.tree, &key_package.leaf_node)?;
         if let Some(now) = now {
@@ -259,24 +293,25 @@ fn owner_of(leaf: &LeafNode) -> FormerMember {
 pub(super) fn items_of_senders(
     extensions: &Extensions,
     settings: &super::Settings,
+    reason: CredentialUse,
 ) -> Vec<ReviewItem> {
     let senders = extensions.external_senders(&settings.context).ok().flatten();
-    let item = |sender: crate::tree::ExternalSender| ReviewItem {
+    let item = move |sender: crate::tree::ExternalSender| ReviewItem {
         credential: sender.credential,
         signature_key: sender.signature_key,
         replaced: None,
-        reason: CredentialUse::ExternalSender,
+        reason,
     };
     senders.into_iter().flatten().map(item).collect()
 }
 
-fn custom_of(item: &Resolved) -> Option<(Sender, Proposal)> {
-    let custom = matches!(item.proposal, Proposal::Custom { .. });
+fn custom_of(item: &Resolved) -> Option<(Sender, Arc<Proposal>)> {
+    let custom = matches!(*item.proposal, Proposal::Custom { .. });
     custom.then(|| (item.sender, item.proposal.clone()))
 }
 
 fn psk_of(item: &Resolved) -> Option<&PreSharedKeyId> {
-    match &item.proposal {
+    match &*item.proposal {
         Proposal::PreSharedKey(id) => Some(id),
         _ => None,
     }

@@ -1,4 +1,5 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::codec::Encode;
 use crate::crypto::{HashReference, Rng, Secret, Suite};
@@ -14,7 +15,7 @@ use crate::rules::proposals::{Resolved, check_list_to_send, path_required};
 use crate::schedule::PreSharedKeyId;
 use crate::tree::{LeafNode, LeafNodeContent, RatchetTree};
 
-use super::apply::{Applied, replacing};
+use super::apply::{Applied, Waited, replacing};
 use super::info::sign_group_info;
 use super::path::NewPath;
 use super::pending::CachedProposal;
@@ -264,6 +265,7 @@ impl GroupState {
         if changes {
             let leaf = &path.leaf_node;
             replacing(leaf, old, CredentialUse::Commit).ask(judge.validator, self.group_id())?;
+            self.settings.ensure_leaf_length(leaf)?;
             check_leaf(leaf, position, applied.requirements(&self.settings))?;
         }
         Ok(Some(path))
@@ -311,21 +313,20 @@ impl GroupState {
     fn compose(&self, request: &CommitRequest, trial: Trial<'_>) -> Result<Vec<Resolved>, Error> {
         let by_value = request.by_value.iter().map(|proposal| Resolved {
             sender: Sender::Member(self.own_leaf),
-            proposal: proposal.clone(),
+            proposal: Arc::new(proposal.clone()),
             reference: None,
         });
         let by_value: Vec<Resolved> = by_value.collect();
         let mut list = match &request.by_reference {
-            ByReference::Fitting => self.fitting(&request.by_value, &by_value, &[], trial)?,
+            ByReference::Fitting => self.fitting(&by_value, |_| true, trial)?,
             ByReference::FittingBut(left_out) => {
-                self.fitting(&request.by_value, &by_value, left_out, trial)?
+                let left_out: BTreeSet<&HashReference> = left_out.iter().collect();
+                self.fitting(&by_value, |held| !left_out.contains(&held.reference), trial)?
             }
             ByReference::FittingButReInit => {
                 let is_reinit =
-                    |held: &&CachedProposal| matches!(held.proposal, Proposal::ReInit(_));
-                let waiting = self.proposals.iter().filter(is_reinit);
-                let left_out: Vec<_> = waiting.map(|held| held.reference.clone()).collect();
-                self.fitting(&request.by_value, &by_value, &left_out, trial)?
+                    |held: &CachedProposal| matches!(*held.proposal, Proposal::ReInit(_));
+                self.fitting(&by_value, |held| !is_reinit(held), trial)?
             }
             ByReference::Nothing => Vec::new(),
             ByReference::Exactly(references) => self.chosen(references)?,
@@ -340,77 +341,9 @@ impl GroupState {
         let find = |reference: &HashReference| {
             let unknown = || Unready::UnknownProposal(reference.clone());
             let held = self.proposals.find(reference).ok_or_else(unknown)?;
-            Ok(Resolved {
-                sender: held.sender,
-                proposal: held.proposal.clone(),
-                reference: Some(reference.clone()),
-            })
+            Ok(held.resolved())
         };
         references.iter().map(find).collect()
-    }
-
-    /// V-12.4-02: the waiting proposals that are valid together with those given by value. One that is not
-    /// must not keep the others from being committed (section 12.4): which ones those are is found
-    /// by halving. After so many that don't fit, whatever is left of their class has to wait: what
-    /// outsiders propose does not stand in the way of members, and nothing in that of a Remove.
-    pub(super) fn fitting(
-        &self,
-        proposals: &[Proposal],
-        by_value: &[Resolved],
-        left_out: &[HashReference],
-        trial: Trial<'_>,
-    ) -> Result<Vec<Resolved>, Error> {
-        let tree = &self.epoch.tree;
-        let in_time = |leaf: &LeafNode| {
-            trial.now.is_none_or(|now| self.settings.ensure_lifetime_to_send(leaf, now).is_ok())
-        };
-        let waiting = self.proposals.select(self.own_leaf, (proposals, left_out), tree, in_time);
-        let mut kept = Vec::new();
-        if off("V-12.4-02") {
-            return Ok(kept);
-        }
-        for class in [Class::Removes, Class::OfMembers, Class::OfOutsiders] {
-            let waiting = waiting.iter().filter(|item| Class::of(item) == class).cloned().collect();
-            let mut failures = 64;
-            self.fit(&mut kept, waiting, by_value, trial, &mut failures)?;
-        }
-        // In the order in which they came.
-        let places = waiting.iter().enumerate().map(|(place, item)| (&item.reference, place));
-        let places: BTreeMap<_, _> = places.collect();
-        kept.sort_by_key(|item| places.get(&item.reference).copied());
-        Ok(kept)
-    }
-
-    fn fit(
-        &self,
-        kept: &mut Vec<Resolved>,
-        mut waiting: Vec<Resolved>,
-        by_value: &[Resolved],
-        trial: Trial<'_>,
-        failures: &mut usize,
-    ) -> Result<(), Error> {
-        if waiting.is_empty() || *failures == 0 {
-            return Ok(());
-        }
-        let list: Vec<Resolved> = kept.iter().chain(&waiting).chain(by_value).cloned().collect();
-        match self.try_list(&list, trial) {
-            Ok(_) => {
-                kept.append(&mut waiting);
-                return Ok(());
-            }
-            Err(Error::Unready(Unready::UnknownPsk(id))) if !trial.psks.is_missing(&id) => {
-                return Err(Unready::UnknownPsk(id).into());
-            }
-            Err(Error::Violation(_) | Error::Refused(_) | Error::Unready(_)) => {}
-            Err(error) => return Err(error),
-        }
-        *failures -= 1;
-        if waiting.len() > 1 {
-            let second = waiting.split_off(waiting.len() / 2);
-            self.fit(kept, waiting, by_value, trial, failures)?;
-            self.fit(kept, second, by_value, trial, failures)?;
-        }
-        Ok(())
     }
 
     /// Applies a list as a Commit of this member would, but for the path.
@@ -429,7 +362,7 @@ impl GroupState {
         list: &[Resolved],
         Trial { tree, now, psks }: Trial<'_>,
     ) -> Result<(Applied, PskSecrets), Error> {
-        let applied = self.apply_list(tree, list, now)?;
+        let applied = self.apply_list(tree, list, now, Waited::Verified)?;
         self.ensure_psk_limit(&applied.psks)?;
         // V-7.3-07: who sends an Add answers for its lifetime, also where another proposed it.
         if let Some(now) = now {
@@ -470,7 +403,7 @@ impl GroupState {
         };
         let proposals = list.into_iter().map(|item| match item.reference {
             Some(reference) => ProposalOrRef::Reference(reference),
-            None => ProposalOrRef::Proposal(Box::new(item.proposal)),
+            None => ProposalOrRef::Proposal(Box::new(Arc::unwrap_or_clone(item.proposal))),
         });
         let commit = Commit { proposals: proposals.collect(), path: update_path };
         let signed = self.sign_content(Content::Commit(commit), &request.framing, signer)?;
@@ -542,24 +475,6 @@ impl GroupState {
         let cipher_suite = suite.id();
         let welcome = Welcome { cipher_suite, secrets, encrypted_group_info };
         Ok(Some(self.sendable(MlsMessage::Welcome(welcome).to_bytes()?)?))
-    }
-}
-
-/// What is tried first where not everything fits together.
-#[derive(PartialEq, Eq)]
-enum Class {
-    Removes,
-    OfMembers,
-    OfOutsiders,
-}
-
-impl Class {
-    fn of(item: &Resolved) -> Self {
-        match (&item.proposal, item.sender) {
-            (Proposal::Remove(_), _) => Self::Removes,
-            (_, Sender::Member(_)) => Self::OfMembers,
-            _ => Self::OfOutsiders,
-        }
     }
 }
 

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::codec::Encode;
 use crate::crypto::{CryptoError, Digest, Rng};
 use crate::error::{Error, Misuse, Refused};
-use crate::identity::CredentialValidator;
+use crate::identity::{CredentialUse, CredentialValidator};
 use crate::message::{GroupContext, GroupId};
 use crate::mutation::off;
 use crate::rules::leaf::{Requirements, check_creator, ensure_group_context_extensions};
@@ -40,7 +40,7 @@ impl GroupState {
             return Err(Refused::GroupId(limit).into());
         }
         ensure_group_context_extensions(&extensions)?;
-        settings.ensure_extension_count(&extensions)?;
+        settings.ensure_extensions(&extensions)?;
         settings.check_external_senders(&extensions)?;
         let required = extensions.required_capabilities(&settings.context)?;
         let requirements =
@@ -80,7 +80,9 @@ impl GroupState {
     /// # Errors
     /// [`Refused::Credential`].
     pub fn review(&self, validator: &dyn CredentialValidator) -> Result<(), Error> {
-        let items = items_of_senders(&self.epoch.context.extensions, &self.settings);
+        let extensions = &self.epoch.context.extensions;
+        let reason = CredentialUse::ExternalSender;
+        let items = items_of_senders(extensions, &self.settings, reason);
         items.iter().try_for_each(|item| item.ask(validator, self.group_id()))
     }
 

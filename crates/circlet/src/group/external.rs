@@ -1,6 +1,8 @@
 //! From outside of a group: joining it by an external Commit (RFC 9420 section 12.4.3.2), and
 //! proposing changes to it without being a member (section 12.1.8).
 
+use std::sync::Arc;
+
 use crate::codec::Encode;
 use crate::crypto::{Digest, HpkePublicKey, Mac, Rng};
 use crate::error::{Error, Misuse, Refused};
@@ -126,7 +128,8 @@ impl OpenedGroupInfo {
     /// senders.
     pub fn review_items(&self) -> impl Iterator<Item = ReviewItem> {
         let members = self.tree.members().map(|(_, leaf)| item_of(leaf, CredentialUse::Join));
-        members.chain(items_of_senders(&self.context.extensions, &self.settings))
+        let reason = CredentialUse::JoinExternalSender;
+        members.chain(items_of_senders(&self.context.extensions, &self.settings, reason))
     }
 
     /// The application has judged every one of [`Self::review_items`].
@@ -230,7 +233,7 @@ impl OpenedGroupInfo {
             .iter()
             .map(|proposal| Resolved {
                 sender: Sender::NewMemberCommit,
-                proposal: proposal.clone(),
+                proposal: Arc::new(proposal.clone()),
                 reference: None,
             })
             .collect();
@@ -285,6 +288,7 @@ impl OpenedGroupInfo {
         let requirements =
             Requirements { suite: &self.settings.suite, extensions, required: required.as_ref() };
         let group_id = self.context.group_id.as_bytes();
+        self.settings.ensure_leaf_length(leaf)?;
         check_leaf(leaf, LeafPosition { group_id, leaf_index }, requirements)?;
         ensure_fits_the_members(tree, leaf)?;
         Ok(())
@@ -365,6 +369,7 @@ impl Outsider {
             Proposal::Add(key_package) => {
                 let extensions = &Extensions::new();
                 check_key_package(key_package, Requirements { suite, extensions, required: None })?;
+                self.settings.ensure_leaf_length(&key_package.leaf_node)?;
                 self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
             }
             Proposal::PreSharedKey(id) => {
@@ -373,7 +378,7 @@ impl Outsider {
             }
             Proposal::GroupContextExtensions(extensions) => {
                 ensure_group_context_extensions(extensions)?;
-                self.settings.ensure_extension_count(extensions)?;
+                self.settings.ensure_extensions(extensions)?;
                 extensions.required_capabilities(context)?;
                 self.settings.check_external_senders(extensions)?;
             }

@@ -111,7 +111,8 @@ impl OpenedWelcome {
         let EpochState { tree, context, .. } = &self.epoch;
         let others = tree.members().filter(|(leaf_index, _)| *leaf_index != self.own_leaf);
         let others = others.map(|(_, leaf)| item_of(leaf, CredentialUse::Join));
-        others.chain(items_of_senders(&context.extensions, &self.settings))
+        let reason = CredentialUse::JoinExternalSender;
+        others.chain(items_of_senders(&context.extensions, &self.settings, reason))
     }
 
     /// The group that this one continues, by re-initialization or as a branch.
@@ -142,10 +143,11 @@ impl OpenedWelcome {
     /// # Errors
     /// [`Refused::Credential`](crate::Refused::Credential); as for [`Self::check_members`].
     pub fn review(self, validator: &dyn CredentialValidator) -> Result<GroupState, Error> {
-        self.check_members(validator)?;
         for item in self.review_items() {
             item.ask(validator, self.group_id())?;
         }
+        // After they were judged: nobody's identity is looked for in what would be rejected.
+        self.check_members(validator)?;
         Ok(self.accept())
     }
 }
@@ -253,11 +255,13 @@ pub(super) fn check_members(
     check_parent_keys(tree, suite)?;
     let extensions = &group_info.group_context.extensions;
     ensure_group_context_extensions(extensions)?;
+    settings.ensure_extensions(extensions)?;
     extensions.external_senders(&settings.context)?;
     let required = extensions.required_capabilities(&settings.context)?;
     let requirements = Requirements { suite, extensions, required: required.as_ref() };
     let group_id = group_info.group_context.group_id.as_bytes();
     for (leaf_index, leaf) in tree.members() {
+        settings.ensure_leaf_length(leaf)?;
         check_leaf_of_tree(leaf, own, LeafPosition { group_id, leaf_index }, requirements)?;
     }
     Ok(check_membership(tree, tree.members().map(|(_, leaf)| leaf))?)

@@ -179,6 +179,7 @@ impl JoinKeys {
             extensions: template.extensions,
         };
         let leaf_node = LeafNode::sign(content, NOWHERE, signer)?;
+        settings.ensure_leaf_length(&leaf_node)?;
         settings.ensure_total_lifetime(&leaf_node)?;
         let content = KeyPackageContent {
             cipher_suite: suite.id(),
@@ -214,6 +215,7 @@ impl Settings {
         let requirements = Requirements { suite, extensions: &extensions, required: None };
         check_key_package(key_package, requirements)?;
         let leaf = &key_package.leaf_node;
+        self.ensure_leaf_length(leaf)?;
         self.ensure_total_lifetime(leaf)?;
         now.map_or(Ok(()), |now| self.ensure_lifetime_to_send(leaf, now))?;
         Ok(())

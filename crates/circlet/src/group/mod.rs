@@ -15,6 +15,7 @@ mod apply;
 mod commit;
 mod create;
 mod external;
+mod fitting;
 mod info;
 mod join;
 mod key_epochs;

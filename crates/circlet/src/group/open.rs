@@ -298,6 +298,10 @@ impl GroupState {
         let suite = &self.settings.suite;
         let (key, mut tree) =
             secret_tree.advance(suite, leaf, kind, generation, limits).map_err(ratchet_error)?;
+        if epoch < self.epoch() {
+            // Section 9.2: no handshake message of that epoch will be read any more.
+            tree.ratchets.retain(|((_, of), _)| *of == kind);
+        }
         let keys = std::mem::take(&mut tree.skipped);
         let skipped = self.skipped.plan(id, keys, limits);
         Ok((key, RatchetUse { epoch, tree, skipped }))

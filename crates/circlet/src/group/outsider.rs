@@ -17,7 +17,7 @@ use crate::rules::proposals::{Resolved, check_external_list, ensure_external_typ
 use crate::schedule::{InitSecret, Psk};
 use crate::tree::{ExternalSender, LeafIndex};
 
-use super::apply::{Applied, item_of, replacing};
+use super::apply::{Applied, Waited, item_of, replacing};
 use super::path::place_path;
 use super::process::added_nodes;
 use super::{GroupState, Policy};
@@ -66,12 +66,13 @@ impl GroupState {
         let path = commit.path.as_ref().ok_or(Violation::PathMissing)?;
         check_external_list(list, &self.epoch.tree, suite)?;
         self.settings.policy.ensure_external_commit(list, self.group_id())?;
-        let mut applied = self.apply_list(&self.epoch.tree, list, now)?;
+        let mut applied = self.apply_list(&self.epoch.tree, list, now, Waited::Unverified)?;
         let replaced = applied.removed.first().and_then(|leaf| self.epoch.tree.leaf(*leaf));
         if let Some(old) = replaced {
             ensure_joiner_key_is_new(&path.leaf_node, old)?;
         }
         ensure_keys_are_new(suite, &applied.tree, None, path)?;
+        self.settings.ensure_leaf_length(&path.leaf_node)?;
         ensure_path_leaf_source(&path.leaf_node)?;
         // V-12.4.2-07: after its old leaf is removed, the joiner gets the leftmost blank one.
         if off("V-12.4.2-07") {
@@ -113,9 +114,9 @@ impl Policy {
         list: &[Resolved],
         group_id: &GroupId,
     ) -> Result<(), Refused> {
-        let removes = list.iter().any(|item| matches!(item.proposal, Proposal::Remove(_)));
+        let removes = list.iter().any(|item| matches!(*item.proposal, Proposal::Remove(_)));
         // Another group's resumption PSK says nothing about this one.
-        let psk = list.iter().any(|item| match &item.proposal {
+        let psk = list.iter().any(|item| match &*item.proposal {
             Proposal::PreSharedKey(id) => match &id.psk {
                 Psk::External { .. } => true,
                 Psk::Resumption { psk_group_id, .. } => psk_group_id == group_id.as_bytes(),

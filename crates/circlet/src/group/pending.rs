@@ -1,12 +1,11 @@
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use crate::codec::{Encode, Limits};
 use crate::crypto::{HashReference, HpkePrivateKey};
 use crate::message::{Proposal, Sender};
 use crate::mutation::off;
 use crate::rules::proposals::Resolved;
-use crate::tree::{LeafIndex, LeafNode, RatchetTree};
 
 /// A proposal of this epoch that waits for a Commit.
 #[derive(Clone, Debug)]
@@ -15,7 +14,7 @@ pub(crate) struct CachedProposal {
     pub(crate) sequence: u64,
     pub(crate) reference: HashReference,
     pub(crate) sender: Sender,
-    pub(crate) proposal: Proposal,
+    pub(crate) proposal: Arc<Proposal>,
     /// The private key of the leaf, if this is one's own Update.
     pub(crate) leaf_key: Option<HpkePrivateKey>,
 }
@@ -96,169 +95,20 @@ impl ProposalCache {
         self.committable = OnceLock::new();
         self.bytes = 0;
     }
+}
 
-    /// What a Commit of this member takes from the cache beside the proposals that it has by
-    /// value: all that the rules of section 12.2 let it take, but for those left out. Where they contradict each other, a
-    /// Remove goes before an Update, a later Update before an earlier one (V-12.2-06), and
-    /// everything before a ReInit (V-12.2-13).
-    pub(crate) fn select(
-        &self,
-        committer: LeafIndex,
-        (by_value, left_out): (&[Proposal], &[HashReference]),
-        tree: &RatchetTree,
-        in_time: impl Fn(&LeafNode) -> bool,
-    ) -> Vec<Resolved> {
-        let is_wanted = |held: &&CachedProposal| !left_out.contains(&held.reference);
-        let may_be_sent = |held: &&CachedProposal| match &held.proposal {
-            // V-7.3-07: the committer answers for the lifetimes of all that it adds.
-            Proposal::Add(key_package) => in_time(&key_package.leaf_node),
-            _ => true,
-        };
-        let mut waiting: Vec<&CachedProposal> =
-            self.by_reference.values().filter(is_wanted).filter(may_be_sent).collect();
-        waiting.sort_by_key(|proposal| proposal.sequence);
-        let mut taken = Taken::new(committer, by_value, tree, &waiting);
-        let mut selected: Vec<&CachedProposal> = Vec::new();
-        // From the latest, so that a later Update or list of extensions wins.
-        if !off("V-12.2-06") {
-            waiting.reverse();
+impl CachedProposal {
+    /// As an item of a Commit's list.
+    pub(crate) fn resolved(&self) -> Resolved {
+        Resolved {
+            sender: self.sender,
+            proposal: self.proposal.clone(),
+            reference: Some(self.reference.clone()),
         }
-        for proposal in &waiting {
-            if taken.take(proposal) {
-                selected.push(proposal);
-            }
-        }
-        let reinit = waiting.iter().find(|held| matches!(held.proposal, Proposal::ReInit(_)));
-        let alone = selected.is_empty() || off("V-12.2-13");
-        if let Some(reinit) = reinit.filter(|_| alone && by_value.is_empty()) {
-            selected = vec![reinit];
-        }
-        selected.sort_by_key(|proposal| proposal.sequence);
-        selected
-            .into_iter()
-            .map(|held| Resolved {
-                sender: held.sender,
-                proposal: held.proposal.clone(),
-                reference: Some(held.reference.clone()),
-            })
-            .collect()
     }
 }
 
 /// The proposal's length in bytes; one that is too long to encode does not come from the wire.
 fn length(proposal: &Proposal) -> usize {
     proposal.to_bytes().map_or(0, |bytes| bytes.len())
-}
-
-/// What is spoken for while proposals are selected.
-struct Taken<'a> {
-    committer: LeafIndex,
-    tree: &'a RatchetTree,
-    /// Leaves with a Remove in the list.
-    removed: BTreeSet<LeafIndex>,
-    /// Leaves with a Remove that waits, and so will be in the list.
-    leaving: BTreeSet<LeafIndex>,
-    updated: BTreeSet<LeafIndex>,
-    signature_keys: BTreeSet<&'a [u8]>,
-    encryption_keys: BTreeSet<&'a [u8]>,
-    psks: BTreeSet<&'a crate::schedule::PreSharedKeyId>,
-    extensions: bool,
-    closed: bool,
-}
-
-impl<'a> Taken<'a> {
-    fn new(
-        committer: LeafIndex,
-        by_value: &'a [Proposal],
-        tree: &'a RatchetTree,
-        waiting: &[&'a CachedProposal],
-    ) -> Self {
-        let mut taken = Self {
-            committer,
-            tree,
-            removed: BTreeSet::new(),
-            leaving: BTreeSet::new(),
-            updated: BTreeSet::new(),
-            signature_keys: BTreeSet::new(),
-            encryption_keys: BTreeSet::new(),
-            psks: BTreeSet::new(),
-            extensions: false,
-            closed: false,
-        };
-        for proposal in by_value {
-            taken.note(proposal);
-        }
-        // Removes go before Updates, and free the removed members' keys for Adds.
-        let by_reference = waiting.iter().filter_map(|held| match held.proposal {
-            Proposal::Remove(removed) if removed != committer => Some(removed),
-            _ => None,
-        });
-        taken.leaving.extend(by_reference);
-        taken
-    }
-
-    fn note(&mut self, proposal: &'a Proposal) {
-        match proposal {
-            Proposal::Remove(removed) => {
-                self.removed.insert(*removed);
-            }
-            Proposal::Add(key_package) => {
-                self.signature_keys.insert(key_package.leaf_node.signature_key.as_bytes());
-                self.encryption_keys.insert(key_package.leaf_node.encryption_key.as_bytes());
-            }
-            Proposal::PreSharedKey(id) => {
-                self.psks.insert(id);
-            }
-            Proposal::GroupContextExtensions(_) => self.extensions = true,
-            Proposal::ReInit(_) => self.closed = true,
-            _ => {}
-        }
-    }
-
-    fn take(&mut self, held: &'a CachedProposal) -> bool {
-        if self.closed {
-            return false;
-        }
-        match (&held.proposal, held.sender) {
-            (Proposal::Remove(removed), _) => {
-                let updated = off("V-12.2-06") && self.updated.contains(removed);
-                *removed != self.committer && !updated && self.removed.insert(*removed)
-            }
-            (Proposal::Update(leaf), Sender::Member(sender)) => {
-                sender != self.committer
-                    && !self.leaves(sender)
-                    && self.updated.insert(sender)
-                    && self.take_keys(&leaf.signature_key, &leaf.encryption_key, Some(sender))
-            }
-            (Proposal::Add(key_package), _) => {
-                let leaf = &key_package.leaf_node;
-                self.take_keys(&leaf.signature_key, &leaf.encryption_key, None)
-            }
-            (Proposal::PreSharedKey(id), _) => self.psks.insert(id),
-            (Proposal::GroupContextExtensions(_), _) => {
-                !std::mem::replace(&mut self.extensions, true)
-            }
-            (Proposal::Custom { .. }, _) => true,
-            _ => false,
-        }
-    }
-
-    fn leaves(&self, leaf: LeafIndex) -> bool {
-        self.removed.contains(&leaf) || self.leaving.contains(&leaf) && !off("V-12.2-06")
-    }
-
-    /// Whether both keys are free: in no node but those of members that leave, and in no other
-    /// proposal.
-    fn take_keys(
-        &mut self,
-        signature_key: &'a crate::crypto::SignaturePublicKey,
-        encryption_key: &'a crate::crypto::HpkePublicKey,
-        own: Option<LeafIndex>,
-    ) -> bool {
-        let owner = self.tree.signature_key_owner(signature_key);
-        owner.is_none_or(|leaf| Some(leaf) == own || self.leaves(leaf))
-            && !self.tree.has_encryption_key(encryption_key)
-            && self.signature_keys.insert(signature_key.as_bytes())
-            && self.encryption_keys.insert(encryption_key.as_bytes())
-    }
 }

@@ -14,14 +14,16 @@ use crate::rules::commit::{
     check_leaf_of_path, epoch_after, is_private_key_kept, tolerate_omitted,
 };
 use crate::rules::framing::ensure_confirmation_tag;
-use crate::rules::proposals::{Resolved, check_list_received, ensure_by_value, ensure_path};
+use crate::rules::proposals::{
+    Resolved, check_list_received, ensure_by_value, ensure_path, ensure_references_differ,
+};
 use crate::schedule::{
     EpochSecrets, InitSecret, JoinerSecret, PreSharedKeyId, SecretTree, confirmed_transcript_hash,
     interim_transcript_hash, psk_secret,
 };
 use crate::tree::{Extensions, LeafIndex, NodeIndex, RatchetTree};
 
-use super::apply::{Applied, replacing};
+use super::apply::{Applied, Waited, replacing};
 use super::open::Verified;
 use super::path::{PathReader, merge_path, read_path};
 use super::step::{Change, RatchetUse};
@@ -32,6 +34,8 @@ use super::{EpochState, GroupState, Member, Proposer, PskSource, ReviewItem, Ste
 #[derive(Debug)]
 pub struct OpenedCommit {
     from: u64,
+    /// The epoch that it ends: no other has the same, in whatever group.
+    parent: Digest,
     /// The leaf of who committed: after an external Commit a new member's.
     committer: LeafIndex,
     content: AuthenticatedContent,
@@ -143,7 +147,8 @@ impl GroupState {
         let changed = applied.changed(commit.path.is_some().then_some(committer));
         applied.check_outcome(&changed)?;
         let (content, ratchet) = verified.into_parts();
-        Ok(OpenedCommit { from: self.version, committer, content, ratchet, applied, changed })
+        let (from, parent) = (self.version, self.epoch.interim_transcript_hash);
+        Ok(OpenedCommit { from, parent, committer, content, ratchet, applied, changed })
     }
 
     /// Section 12.4.2 for a member's Commit: its list, applied, and its path in the tree.
@@ -158,10 +163,11 @@ impl GroupState {
         check_list_received(list, committer, &self.epoch.tree, suite)?;
         tolerate_omitted(list, self.proposals.iter().map(|held| &held.reference))?;
         ensure_path(list, commit.path.is_some(), &self.settings.context)?;
-        let mut applied = self.apply_list(&self.epoch.tree, list, now)?;
+        let mut applied = self.apply_list(&self.epoch.tree, list, now, Waited::Unverified)?;
         let Some(path) = &commit.path else { return Ok(applied) };
         let old = self.epoch.tree.leaf(committer).ok_or(Violation::UnknownSender)?;
         let requirements = applied.requirements(&self.settings);
+        self.settings.ensure_leaf_length(&path.leaf_node)?;
         check_leaf_of_path(&path.leaf_node, self.position(committer), requirements)?;
         let added = added_nodes(&applied);
         merge_path(suite, &mut applied.tree, committer, path, &added)?;
@@ -174,11 +180,16 @@ impl GroupState {
     }
 
     /// V-12.2-17: finds the proposals that a Commit refers to. V-12.2-19: whoever sent one is its
-    /// sender still.
+    /// sender still. V-12.2-18: none is looked for twice.
     fn resolve(&self, commit: &Commit, committer: Sender) -> Result<Vec<Resolved>, Error> {
+        let references = commit.proposals.iter().filter_map(|item| match item {
+            ProposalOrRef::Reference(reference) => Some(reference),
+            ProposalOrRef::Proposal(_) => None,
+        });
+        ensure_references_differ(references)?;
         let by_value = |proposal: &Proposal| Resolved {
             sender: committer,
-            proposal: proposal.clone(),
+            proposal: Arc::new(proposal.clone()),
             reference: None,
         };
         let resolve = |item: &ProposalOrRef| match item {
@@ -204,7 +215,8 @@ impl GroupState {
     /// Derives the next epoch from a Commit that was reviewed (section 12.4.2).
     ///
     /// # Errors
-    /// [`Misuse::Stale`] if the state went on since the Commit was opened: open it again.
+    /// [`Misuse::Stale`] if the state went on since the Commit was opened, or is another group's:
+    /// open it again.
     /// [`Unready::UnknownPsk`]; [`Error::Violation`] if the path secrets or the confirmation tag
     /// are wrong.
     pub fn process(
@@ -213,7 +225,10 @@ impl GroupState {
         psks: &dyn PskSource,
     ) -> Result<(CommitOutcome, Step), Error> {
         let ReviewedCommit(opened) = reviewed;
-        if opened.from != self.version {
+        let group_id = &opened.content.content.group_id;
+        let here =
+            group_id == self.group_id() && opened.parent == self.epoch.interim_transcript_hash;
+        if opened.from != self.version || !here {
             return Err(Misuse::Stale.into());
         }
         let external = opened.content.content.sender == Sender::NewMemberCommit;
@@ -304,7 +319,7 @@ impl GroupState {
         // V-12.1.2-04.
         if updated.contains(&self.own_leaf) && !off("V-12.1.2-04") {
             let own = tree.leaf(self.own_leaf).ok_or(Error::Internal)?;
-            let key = self.proposals.iter().find_map(|held| match &held.proposal {
+            let key = self.proposals.iter().find_map(|held| match &*held.proposal {
                 Proposal::Update(leaf) if leaf == own => held.leaf_key.clone(),
                 _ => None,
             });
@@ -346,11 +361,12 @@ impl GroupState {
         let added: BTreeSet<LeafIndex> = added.collect();
         let committer = if external { after(&committer) } else { before(&committer) };
         let custom = applied.custom.iter().map(|(sender, proposal)| {
-            Ok(AppliedProposal::new(self.proposer(*sender)?, proposal.clone()))
+            Ok(AppliedProposal::new(self.proposer(*sender)?, Proposal::clone(proposal)))
         });
         let custom: Result<Vec<_>, Error> = custom.collect();
+        let removed: BTreeSet<LeafIndex> = applied.removed.iter().copied().collect();
         let updated =
-            changed.iter().filter(|leaf| !added.contains(leaf) && !applied.removed.contains(leaf));
+            changed.iter().filter(|leaf| !added.contains(leaf) && !removed.contains(leaf));
         Ok(CommitOutcome {
             epoch: epoch_after(self.epoch())?,
             committer: committer.ok_or(Violation::UnknownSender)?,
@@ -358,7 +374,7 @@ impl GroupState {
             added: added.iter().filter_map(after).collect(),
             removed: applied.removed.iter().filter_map(before).collect(),
             updated: updated.filter(|_| !off("V-16.0-03")).filter_map(after).collect(),
-            removes_own: applied.removed.contains(&self.own_leaf),
+            removes_own: removed.contains(&self.own_leaf),
             reinit: applied.reinit.clone(),
             custom: custom?,
             left_out,

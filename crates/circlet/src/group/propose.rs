@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::codec::Encode;
 use crate::crypto::{HashReference, Rng};
 use crate::error::{Error, Misuse, Refused};
@@ -167,9 +169,11 @@ impl GroupState {
             return Err(Misuse::NoSuchMember.into());
         }
         ensure_type_is_readable(&proposal, &self.epoch.tree)?;
+        let proposal = Arc::new(proposal);
         self.check_alone(&proposal, sender)?;
         self.ensure_cache_has_room(sender, &proposal)?;
-        let signed = self.sign_content(Content::Proposal(proposal.clone()), framing, signer)?;
+        let signed =
+            self.sign_content(Content::Proposal(Proposal::clone(&proposal)), framing, signer)?;
         let reference = signed.reference(&self.settings.suite)?;
         let (message, ratchet) = self.protect(signed, framing.padding, rng)?;
         let cached = CachedProposal {
@@ -193,12 +197,13 @@ impl GroupState {
         let reference = content.reference(&self.settings.suite)?;
         let AuthenticatedContent { content, .. } = content;
         let Content::Proposal(proposal) = content.content else { return Err(Error::Internal) };
+        let proposal = Arc::new(proposal);
         let known = self.proposals.find(&reference).is_some();
         if !known {
             self.ensure_cache_has_room(content.sender, &proposal)?;
         }
         self.check_alone(&proposal, content.sender)?;
-        if let (Proposal::Add(key_package), Some(now)) = (&proposal, now) {
+        if let (Proposal::Add(key_package), Some(now)) = (&*proposal, now) {
             self.settings.ensure_lifetime_received(&key_package.leaf_node, now)?;
         }
         let items = self.items_of_proposal(&proposal, content.sender);
@@ -215,26 +220,28 @@ impl GroupState {
 
     /// What can be said of a proposal without the list that it will be in: the group's extensions
     /// may change in the same Commit (V-12.3-02), so that they are not held against it yet.
-    fn check_alone(&self, proposal: &Proposal, sender: Sender) -> Result<(), Error> {
+    fn check_alone(&self, proposal: &Arc<Proposal>, sender: Sender) -> Result<(), Error> {
         let suite = &self.settings.suite;
         let item = Resolved { sender, proposal: proposal.clone(), reference: None };
         check_proposal(&item, &self.epoch.tree, suite)?;
         ensure_not_external_init(proposal)?;
         let extensions = Extensions::new();
         let requirements = Requirements { suite, extensions: &extensions, required: None };
-        match (proposal, sender) {
+        match (&**proposal, sender) {
             (Proposal::Add(key_package), _) => {
                 check_added(key_package, requirements)?;
+                self.settings.ensure_leaf_length(&key_package.leaf_node)?;
                 self.settings.ensure_total_lifetime(&key_package.leaf_node)?;
             }
             (Proposal::Update(leaf), Sender::Member(sender)) => {
                 let old = self.epoch.tree.leaf(sender).ok_or(Violation::UnknownSender)?;
+                self.settings.ensure_leaf_length(leaf)?;
                 check_update(leaf, old, self.position(sender), requirements)?;
             }
             (Proposal::ReInit(parameters), _) => self.check_reinit(parameters)?,
             (Proposal::GroupContextExtensions(new), _) => {
                 ensure_group_context_extensions(new)?;
-                self.settings.ensure_extension_count(new)?;
+                self.settings.ensure_extensions(new)?;
                 new.required_capabilities(&self.settings.context)?;
                 self.settings.check_external_senders(new)?;
             }
@@ -258,7 +265,7 @@ impl GroupState {
                 old.map(|old| replacing(leaf, old, CredentialUse::Update)).into_iter().collect()
             }
             (Proposal::GroupContextExtensions(new), _) if !off("V-12.1.7-04") => {
-                items_of_senders(new, &self.settings)
+                items_of_senders(new, &self.settings, CredentialUse::ExternalSender)
             }
             _ => Vec::new(),
         }

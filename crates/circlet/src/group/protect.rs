@@ -121,7 +121,7 @@ impl GroupState {
             return Ok(*found);
         }
         let trial = Trial { tree: &self.epoch.tree, now: None, psks: &AnyPsk };
-        let waits = !self.fitting(&[], &[], &[], trial)?.is_empty();
+        let waits = !self.fitting(&[], |_| true, trial)?.is_empty();
         Ok(*self.proposals.committable().get_or_init(|| waits))
     }
 

@@ -1,7 +1,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::codec::{DecodeContext, Limits};
+use crate::codec::{DecodeContext, Encode, Limits};
 use crate::crypto::Suite;
 use crate::error::{Error, Refused};
 use crate::mutation::off;
@@ -91,10 +91,29 @@ impl Settings {
         }
     }
 
-    /// Nothing is sent that others with the same limits could not read.
-    pub(super) fn ensure_extension_count(&self, extensions: &Extensions) -> Result<(), Refused> {
-        let limit = self.limits().extensions;
-        if extensions.len() <= limit { Ok(()) } else { Err(Refused::Extensions(limit)) }
+    /// The extensions of a group: nothing is sent that others with the same limits could not read,
+    /// and nothing accepted that makes every message expensive.
+    pub(super) fn ensure_extensions(&self, extensions: &Extensions) -> Result<(), Refused> {
+        let limits = self.limits();
+        if extensions.len() > limits.extensions {
+            return Err(Refused::Extensions(limits.extensions));
+        }
+        let length = extensions.to_bytes().map_or(usize::MAX, |bytes| bytes.len());
+        if length > limits.extensions_bytes {
+            return Err(Refused::ExtensionsLength(limits.extensions_bytes));
+        }
+        // One that can't be read is an error of its own.
+        let senders = extensions.external_senders(&self.context).ok().flatten();
+        if senders.is_some_and(|senders| senders.len() > limits.external_senders) {
+            return Err(Refused::ExternalSenders(limits.external_senders));
+        }
+        Ok(())
+    }
+
+    /// A leaf, wherever one is made or comes from: the tree is sent to everybody who joins.
+    pub(super) fn ensure_leaf_length(&self, leaf: &LeafNode) -> Result<(), Refused> {
+        let limit = self.limits().leaf_bytes;
+        if leaf.as_bytes().len() <= limit { Ok(()) } else { Err(Refused::Leaf(limit)) }
     }
 
     /// V-12.1.8-05: a list of external senders is read strictly wherever it is set, and each has a

@@ -135,7 +135,7 @@ impl GroupState {
     pub fn waiting_proposals(&self) -> impl Iterator<Item = (Sender, &Proposal)> {
         let mut waiting: Vec<_> = self.proposals.iter().collect();
         waiting.sort_by_key(|held| held.sequence);
-        waiting.into_iter().map(|held| (held.sender, &held.proposal))
+        waiting.into_iter().map(|held| (held.sender, &*held.proposal))
     }
 
     /// The members, by leaf.

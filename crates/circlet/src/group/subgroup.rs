@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::crypto::{CipherSuite, Rng, Secret};
 use crate::error::{Error, Misuse, Refused};
@@ -10,6 +11,7 @@ use crate::rules::proposals::{Resolved, check_list};
 use crate::rules::subgroup::{
     are_among, are_the_same, ensure_branch_parameters, ensure_first_epoch, ensure_members_stay,
     ensure_members_were_there, ensure_psk_of_reinit, ensure_reinit_parameters,
+    ensure_reinit_to_another,
 };
 use crate::schedule::{PreSharedKeyId, Psk, ResumptionPskUsage};
 use crate::tree::{Extensions, LeafIndex, MLS10, RatchetTree};
@@ -225,8 +227,10 @@ fn first_list(
     psk: PreSharedKeyId,
 ) -> Result<Vec<Resolved>, Error> {
     let founder = alone.own_leaf();
-    let by_value =
-        |proposal| Resolved { sender: Sender::Member(founder), proposal, reference: None };
+    let by_value = |proposal| {
+        let proposal = Arc::new(proposal);
+        Resolved { sender: Sender::Member(founder), proposal, reference: None }
+    };
     let mut list: Vec<Resolved> =
         key_packages.into_iter().map(Proposal::Add).map(by_value).collect();
     check_list(&list, founder, alone.tree(), &alone.settings().suite)?;
@@ -277,12 +281,13 @@ impl GroupState {
         if off("V-12.1.5-02") {
             return Ok(());
         }
+        ensure_reinit_to_another(&reinit.group_id, self.group_id())?;
         let limit = self.settings.limits().group_id_bytes;
         if reinit.group_id.as_bytes().len() > limit {
             return Err(Refused::GroupId(limit).into());
         }
         ensure_group_context_extensions(&reinit.extensions)?;
-        self.settings.ensure_extension_count(&reinit.extensions)?;
+        self.settings.ensure_extensions(&reinit.extensions)?;
         reinit.extensions.required_capabilities(&self.settings.context)?;
         reinit.extensions.external_senders(&self.settings.context)?;
         Ok(())

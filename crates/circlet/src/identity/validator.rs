@@ -25,6 +25,8 @@ pub enum CredentialUse {
     Commit,
     /// An external sender gets it in the group's extensions.
     ExternalSender,
+    /// An external sender of a group that one joins has it.
+    JoinExternalSender,
     /// Somebody who is no member proposes its own Add.
     SelfAdd,
     /// Somebody who is no member joins by an external Commit. Where that removes an old leaf of
@@ -74,12 +76,14 @@ pub trait CredentialValidator: Send + Sync {
     /// It is not.
     fn validate(&self, check: &CredentialCheck<'_>) -> Result<(), CredentialRejected>;
 
-    /// Whether a credential in a group and one in a group that continues it stand for the same
-    /// member (RFC 9420 sections 11.2 and 11.3). By default they have to be the same, byte for
-    /// byte. Whatever the answer is, it has to be the same to every member, and an equivalence: of
-    /// three credentials of which two pairs match, all match.
-    fn is_same_member(&self, old: &Credential, new: &Credential) -> bool {
-        old == new
+    /// Whom a credential stands for: one in a group and one in a group that continues it are the
+    /// same member's if this is the same of both (RFC 9420 sections 11.2 and 11.3). `None` if it
+    /// can't say: then they have to be the same, byte for byte, which is also the default. Whatever
+    /// the answer is, it has to be the same to every member. It is asked once for each credential,
+    /// after those that are new were judged.
+    fn identity(&self, credential: &Credential) -> Option<Vec<u8>> {
+        let _ = credential;
+        None
     }
 
     /// The types of credentials that it can judge, beside those that are registered: the client

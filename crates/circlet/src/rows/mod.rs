@@ -38,7 +38,7 @@ pub(crate) use joining::{Joining, joining_message, put_joining, read_joining};
 pub(crate) use load::{LoadedGroup, load_group, number_u64};
 pub(crate) use staged::{put_staged, read_outcome, staged_message, write_outcome};
 pub(crate) use step::{delete_group, put_new_group, put_next_epoch, put_step};
-pub(crate) use subgroup::{put_old_group, read_old_group, read_resumption_psk};
+pub(crate) use subgroup::{is_named_by_reinit, put_old_group, read_old_group, read_resumption_psk};
 pub(crate) use values::{
     Head, OwnIdentity, StoredKeyPackage, read_member, read_proposer, write_member, write_proposer,
 };

@@ -5,12 +5,12 @@ use crate::crypto::{CipherSuite, Secret};
 use crate::error::Error;
 use crate::group::OldGroup;
 use crate::identity::Credential;
-use crate::message::GroupId;
+use crate::message::{GroupId, ReInit};
 
 use super::load::{read_epoch, read_past};
 use super::values::{read_secret, write_secret};
 use super::{Batch, Kind, past_key, put, read};
-use crate::storage::Storage;
+use crate::storage::{Prefix, Storage};
 
 /// The resumption PSK of a group's epoch: the present one's, or one that is still kept.
 ///
@@ -33,6 +33,20 @@ pub(crate) fn read_resumption_psk(
         Some(row) => Ok(Some(read(&row.value, context, read_past)?.resumption_psk)),
         None => Ok(None),
     }
+}
+
+/// Whether a ReInit that closed one of this client's groups names this one to take its place.
+pub(crate) fn is_named_by_reinit(
+    storage: &dyn Storage,
+    id: &GroupId,
+    context: &DecodeContext,
+) -> Result<bool, Error> {
+    for (_, row) in storage.scan(&Prefix::new(&[Kind::Reinit.name()]))? {
+        if read(&row.value, context, ReInit::decode)?.group_id == *id {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 pub(crate) fn put_old_group(old: &OldGroup, batch: &mut Batch) -> Result<(), Error> {

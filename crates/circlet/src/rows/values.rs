@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer};
 use crate::crypto::HashReference;
 use crate::crypto::{CipherSuite, HpkePrivateKey, Secret, SignaturePrivateKey, SignaturePublicKey};
@@ -237,7 +239,7 @@ pub(super) fn read_proposal(reader: &mut Reader<'_>) -> Result<CachedProposal, D
         sequence: reader.u64()?,
         reference: HashReference::decode(reader)?,
         sender: Sender::decode(reader)?,
-        proposal: Proposal::decode(reader)?,
+        proposal: Arc::new(Proposal::decode(reader)?),
         leaf_key: match reader.u8()? {
             0 => None,
             1 => Some(HpkePrivateKey::new(read_secret(reader)?)),

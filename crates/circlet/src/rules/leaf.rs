@@ -10,8 +10,9 @@ use crate::identity::CredentialType;
 use crate::message::KeyPackage;
 use crate::mutation::{any_off, off};
 use crate::tree::{
-    Capabilities, CapabilitySet, Extension, ExtensionType, Extensions, LeafNode, LeafNodeSource,
-    LeafPosition, Lifetime, MLS10, ProposalType, RatchetTree, RequiredCapabilities, is_grease,
+    Capabilities, CapabilitySet, Extension, ExtensionType, Extensions, LeafIndex, LeafNode,
+    LeafNodeSource, LeafPosition, Lifetime, MLS10, ProposalType, RatchetTree, RequiredCapabilities,
+    is_grease,
 };
 
 /// What a group demands of each leaf: its suite and its extensions after the Commit.
@@ -39,11 +40,27 @@ pub(crate) fn check_leaf(
     ensure_extensions_are_in_capabilities(leaf, &capabilities)?;
     ensure_extension_places(&leaf.extensions, LEAF)?;
     ensure_leaf_extensions_are_whole(&leaf.extensions)?;
-    ensure_required_capabilities(&capabilities, requirements.required)?;
-    ensure_group_extensions_are_supported(&capabilities, requirements.extensions)?;
+    ensure_capabilities_suffice(&capabilities, requirements)?;
     tolerate_listed_defaults(&leaf.capabilities)?;
     tolerate_unknown_capabilities(&leaf.capabilities)?;
     tolerate_unknown_extensions("V-13.0-04", &leaf.extensions)
+}
+
+/// Of [`check_leaf`] what depends on the rest of the list that brings the leaf: for one that was
+/// checked by itself when it came.
+pub(crate) fn check_leaf_in_group(
+    leaf: &LeafNode,
+    requirements: Requirements<'_>,
+) -> Result<(), Violation> {
+    ensure_capabilities_suffice(&CapabilitySet::new(&leaf.capabilities), requirements)
+}
+
+fn ensure_capabilities_suffice(
+    capabilities: &CapabilitySet,
+    requirements: Requirements<'_>,
+) -> Result<(), Violation> {
+    ensure_required_capabilities(capabilities, requirements.required)?;
+    ensure_group_extensions_are_supported(capabilities, requirements.extensions)
 }
 
 /// V-7.5-01: the leaf of a path is what that of an Update has to be, but for its source.
@@ -214,7 +231,7 @@ pub(crate) fn check_key_package(
         return Ok(());
     }
     // A KeyPackage's leaf is signed for no place, so that any will do.
-    let nowhere = LeafPosition { group_id: &[], leaf_index: crate::tree::LeafIndex(0) };
+    let nowhere = LeafPosition { group_id: &[], leaf_index: LeafIndex(0) };
     check_leaf(leaf, nowhere, requirements)
 }
 
@@ -339,6 +356,34 @@ pub(crate) fn check_membership<'a>(
         tolerate_repeated_application_id(tree, leaf)?;
     }
     Ok(())
+}
+
+/// What [`check_membership`] would say of a leaf that is not in the tree yet, if it took this place
+/// of a member, or a new one.
+pub(crate) fn check_newcomer(
+    tree: &RatchetTree,
+    place: Option<LeafIndex>,
+    new: &LeafNode,
+) -> Result<(), Violation> {
+    let owner = tree.signature_key_owner(&new.signature_key);
+    ensure(owner.is_none() || owner == place, Violation::DuplicateSignatureKey)?;
+    let known = tree.has_encryption_key(&new.encryption_key);
+    ensure(!known, Violation::DuplicateEncryptionKey)?;
+    ensure_no_key_signs_and_decrypts(tree, new)?;
+    let old = place.and_then(|place| tree.leaf(place));
+    let of_old = |is: &dyn Fn(&LeafNode) -> bool| u32::from(old.is_some_and(is));
+    let kind = new.credential.credential_type();
+    let others = tree.member_count().saturating_sub(of_old(&|_| true));
+    let supporters = of_old(&|old| old.capabilities.has_credential(kind));
+    let supporters = tree.credential_support(kind).saturating_sub(supporters);
+    let by_all = supporters == others && new.capabilities.has_credential(kind);
+    let in_use = |kind: &CredentialType| {
+        let by_old = of_old(&|old| old.credential.credential_type() == *kind);
+        tree.credential_use(*kind) > by_old
+    };
+    let mut types = tree.credential_types().filter(in_use);
+    let supports_all = types.all(|kind| new.capabilities.has_credential(kind));
+    ensure(by_all && supports_all, Violation::CredentialNotSupported)
 }
 
 /// V-12.4.3.2-10: of whoever joins by itself the credential is one that all members support, and the

@@ -1,6 +1,7 @@
 //! Proposals and lists of them (RFC 9420 sections 12.1, 12.2 and 12.4).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{Violation, ensure, ensure_row, ensure_rows};
 use crate::codec::DecodeContext;
@@ -15,7 +16,8 @@ use crate::tree::{LeafIndex, MLS10, ProposalType, RatchetTree};
 pub(crate) struct Resolved {
     /// Who proposed it: the committer, if it is in the Commit by value.
     pub(crate) sender: Sender,
-    pub(crate) proposal: Proposal,
+    /// Shared with the cache: a list may be tried many times.
+    pub(crate) proposal: Arc<Proposal>,
     /// Its reference, if it is in the Commit by reference.
     pub(crate) reference: Option<HashReference>,
 }
@@ -36,7 +38,7 @@ pub(crate) fn check_list(
         check_proposal(item, tree, suite)?;
     }
     ensure_types_are_supported(list, tree)?;
-    ensure_references_differ(list)?;
+    ensure_references_differ(list.iter().filter_map(|item| item.reference.as_ref()))?;
     ensure_committer_stays(list, committer)?;
     ensure_each_leaf_changes_once(list)?;
     ensure_psks_differ(list)?;
@@ -92,7 +94,7 @@ pub(crate) fn ensure_by_value(proposals: &[ProposalOrRef]) -> Result<(), Violati
 fn ensure_external_commit_types(list: &[Resolved]) -> Result<(), Violation> {
     let fits = |item: &Resolved| {
         matches!(
-            item.proposal,
+            *item.proposal,
             Proposal::ExternalInit(_) | Proposal::Remove(_) | Proposal::PreSharedKey(_)
         )
     };
@@ -137,7 +139,7 @@ pub(crate) fn check_proposal(
     tree: &RatchetTree,
     suite: &Suite,
 ) -> Result<(), Violation> {
-    match &item.proposal {
+    match &*item.proposal {
         Proposal::Update(_) => ensure_member_updates(item.sender, tree),
         Proposal::Remove(removed) => ensure_removed_is_member(*removed, tree),
         Proposal::PreSharedKey(id) => {
@@ -198,7 +200,10 @@ pub(crate) fn ensure_psk_count(ids: &[PreSharedKeyId]) -> Result<(), Violation> 
 /// V-12.2-15, and V-13.0-01 where section 13 says the same: a proposal that is not of the RFC itself
 /// is supported by every member that processes the Commit. Those whom it removes don't, nor those
 /// whom it adds.
-fn ensure_types_are_supported(list: &[Resolved], tree: &RatchetTree) -> Result<(), Violation> {
+pub(crate) fn ensure_types_are_supported(
+    list: &[Resolved],
+    tree: &RatchetTree,
+) -> Result<(), Violation> {
     let kinds = list.iter().map(|item| item.proposal.proposal_type());
     let custom: BTreeSet<ProposalType> = kinds.filter(|kind| !kind.is_default()).collect();
     if custom.is_empty() {
@@ -206,7 +211,7 @@ fn ensure_types_are_supported(list: &[Resolved], tree: &RatchetTree) -> Result<(
     }
     let removed: BTreeSet<LeafIndex> = list
         .iter()
-        .filter_map(|item| match item.proposal {
+        .filter_map(|item| match *item.proposal {
             Proposal::Remove(removed) => Some(removed),
             _ => None,
         })
@@ -232,10 +237,12 @@ pub(crate) fn ensure_type_is_readable(
     ensure(readable, Violation::ProposalTypeNotSupported)
 }
 
-/// V-12.2-18: no proposal is referred to twice.
-fn ensure_references_differ(list: &[Resolved]) -> Result<(), Violation> {
+/// V-12.2-18: no proposal is referred to twice. A receiver asks this before it looks for any of
+/// them.
+pub(crate) fn ensure_references_differ<'a>(
+    mut references: impl Iterator<Item = &'a HashReference>,
+) -> Result<(), Violation> {
     let mut seen = BTreeSet::new();
-    let mut references = list.iter().filter_map(|item| item.reference.as_ref());
     ensure(references.all(|reference| seen.insert(reference)), Violation::ReferenceTwice)
 }
 
@@ -243,16 +250,16 @@ fn ensure_references_differ(list: &[Resolved]) -> Result<(), Violation> {
 fn ensure_committer_stays(list: &[Resolved], committer: LeafIndex) -> Result<(), Violation> {
     let own = Sender::Member(committer);
     let updates =
-        list.iter().any(|item| matches!(item.proposal, Proposal::Update(_)) && item.sender == own);
+        list.iter().any(|item| matches!(*item.proposal, Proposal::Update(_)) && item.sender == own);
     ensure(!updates, Violation::CommitterUpdates)?;
-    let removes = |item: &Resolved| matches!(item.proposal, Proposal::Remove(removed) if removed == committer);
+    let removes = |item: &Resolved| matches!(*item.proposal, Proposal::Remove(removed) if removed == committer);
     ensure(!list.iter().any(removes), Violation::CommitterRemoved)
 }
 
 /// V-12.2-05: at most one Update or Remove of each leaf.
 fn ensure_each_leaf_changes_once(list: &[Resolved]) -> Result<(), Violation> {
     let mut seen = BTreeSet::new();
-    let mut leaves = list.iter().filter_map(|item| match (&item.proposal, item.sender) {
+    let mut leaves = list.iter().filter_map(|item| match (&*item.proposal, item.sender) {
         (Proposal::Update(_), Sender::Member(leaf)) => Some(leaf),
         (Proposal::Remove(removed), _) => Some(*removed),
         _ => None,
@@ -265,7 +272,7 @@ fn ensure_each_leaf_changes_once(list: &[Resolved]) -> Result<(), Violation> {
 fn ensure_psks_differ(list: &[Resolved]) -> Result<(), Violation> {
     let mut seen = BTreeSet::new();
     let mut keys = BTreeSet::new();
-    let mut ids = list.iter().filter_map(|item| match &item.proposal {
+    let mut ids = list.iter().filter_map(|item| match &*item.proposal {
         Proposal::PreSharedKey(id) => Some(id),
         _ => None,
     });
@@ -298,7 +305,7 @@ fn count(list: &[Resolved], kind: ProposalType) -> usize {
 /// V-12.4-04 and V-12.4-05: a Commit needs a path unless all it has is of types that do without
 /// (sections 12.4 and 17.4).
 pub(crate) fn path_required(list: &[Resolved], context: &DecodeContext) -> bool {
-    let does_without = |item: &Resolved| match &item.proposal {
+    let does_without = |item: &Resolved| match &*item.proposal {
         Proposal::Add(_) | Proposal::PreSharedKey(_) | Proposal::ReInit(_) => true,
         Proposal::Custom { proposal_type, .. } => {
             let registered = context.proposal_types.get(&proposal_type.0);

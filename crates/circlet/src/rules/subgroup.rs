@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Violation, ensure};
+use super::{Violation, ensure, ensure_row};
 use crate::crypto::CipherSuite;
 use crate::identity::{Credential, CredentialValidator};
-use crate::message::{GroupContext, ReInit};
+use crate::message::{GroupContext, GroupId, ReInit};
 use crate::tree::MLS10;
 
 /// V-12.4.3.1-24, V-11.2-01 and V-11.3-02: a group that continues another is joined in the epoch
@@ -19,6 +19,17 @@ pub(crate) fn ensure_first_epoch(context: &GroupContext) -> Result<(), Violation
 /// group's last. `reinit` is the ReInit that began the PSK's epoch, if one did.
 pub(crate) fn ensure_psk_of_reinit(reinit: Option<&ReInit>) -> Result<(), Violation> {
     ensure(reinit.is_some(), Violation::ReInitPsk)
+}
+
+/// V-12.1.5-02: the new group has another id: who is in the old one can't join one with the same.
+pub(crate) fn ensure_reinit_to_another(new: &GroupId, old: &GroupId) -> Result<(), Violation> {
+    ensure(new != old, Violation::ReInitGroupId)
+}
+
+/// V-12.4.2-15: whoever holds a group that a ReInit has closed joins the one that the ReInit names
+/// by a Welcome that meets section 11.2, and by no other.
+pub(crate) fn ensure_reinit_is_followed(follows: bool) -> Result<(), Violation> {
+    ensure_row("V-12.4.2-15", follows, Violation::ReInitPsk)
 }
 
 /// V-11.2-01: the new group is what the ReInit says. That a GroupContext is of version 1 is seen
@@ -71,30 +82,17 @@ pub(crate) fn are_the_same(
     if old.len() != new.len() {
         return false;
     }
-    // Those whose credential is unchanged need no question, and are most.
-    let mut unchanged: HashMap<&Credential, usize> = HashMap::new();
-    for credential in new {
-        *unchanged.entry(credential).or_default() += 1;
+    let mut left: HashMap<Identity<'_>, usize> = HashMap::new();
+    for credential in old {
+        *left.entry(identity(credential, validator)).or_default() += 1;
     }
-    let changed: Vec<&Credential> =
-        old.iter().filter(|credential| !take(&mut unchanged, credential)).collect();
-    let mut rest: Vec<&Credential> =
-        new.iter().copied().filter(|credential| take(&mut unchanged, credential)).collect();
-    changed.into_iter().all(|old| {
-        let place = rest.iter().position(|new| validator.is_same_member(old, new));
-        place.map(|place| rest.swap_remove(place)).is_some()
-    })
-}
-
-/// Counts down; whether there was one left.
-fn take<'a>(counts: &mut HashMap<&'a Credential, usize>, credential: &'a Credential) -> bool {
-    match counts.get_mut(credential) {
+    new.iter().all(|credential| match left.get_mut(&identity(credential, validator)) {
         Some(count) if *count > 0 => {
             *count -= 1;
             true
         }
         _ => false,
-    }
+    })
 }
 
 /// Whether each new member matches some old one.
@@ -103,8 +101,28 @@ pub(crate) fn are_among(
     new: &[&Credential],
     validator: &dyn CredentialValidator,
 ) -> bool {
-    let unchanged: HashSet<&Credential> = old.iter().collect();
-    new.iter().all(|new| {
-        unchanged.contains(*new) || old.iter().any(|old| validator.is_same_member(old, new))
-    })
+    let old: HashSet<_> = old.iter().map(|credential| identity(credential, validator)).collect();
+    new.iter().all(|credential| old.contains(&identity(credential, validator)))
+}
+
+/// Whether two credentials stand for the same member.
+pub(crate) fn is_same_member(
+    old: &Credential,
+    new: &Credential,
+    validator: &dyn CredentialValidator,
+) -> bool {
+    identity(old, validator) == identity(new, validator)
+}
+
+/// Whom a credential stands for.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity<'a> {
+    /// Whom the validator takes it for.
+    Known(Vec<u8>),
+    /// Nobody but itself.
+    Only(&'a Credential),
+}
+
+fn identity<'a>(credential: &'a Credential, validator: &dyn CredentialValidator) -> Identity<'a> {
+    validator.identity(credential).map_or(Identity::Only(credential), Identity::Known)
 }

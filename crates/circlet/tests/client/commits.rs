@@ -1,14 +1,15 @@
 //! Commits: staged, confirmed, discarded, lost, by value and by reference.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use circlet::client::{Outgoing, OutgoingKind};
-use circlet::crypto::Suite;
+use circlet::client::{Clock, Outgoing, OutgoingKind};
 use circlet::crypto::providers::DefaultProvider;
+use circlet::crypto::{Secret, Suite};
 use circlet::message::GroupId;
 use circlet::{Client, Error, Misuse, Received};
 
-use crate::harness::{Person, agree, all_talk, client, group, group_of, names, said, text};
+use crate::harness::{NOW, Person, agree, all_talk, client, group, group_of, names, said, text};
 
 #[test]
 fn invitations_take_effect_when_they_are_confirmed() {
@@ -267,6 +268,43 @@ fn what_arrives_while_a_commit_is_staged_counts() {
     assert_eq!(text(alices.receive(&wires[2]).unwrap()), said("bob", "2"));
     assert_eq!(text(groups[1].receive(&own).unwrap()), said("alice", "sent while it is staged"));
     alice.seals.assert_all_keys_differ();
+}
+
+/// Counts how often it is asked, which is once for each time that an operation is computed.
+struct Counting(Arc<AtomicUsize>);
+
+impl Clock for Counting {
+    fn now(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        NOW
+    }
+}
+
+/// V-12.4-02: of the pre-shared keys that wait those are committed that are here, all of them read
+/// in one go.
+#[test]
+fn waiting_psks_are_read_at_once() {
+    let computed = Arc::new(AtomicUsize::new(0));
+    let builder = Person::new("alice", 1).builder().clock(Counting(computed.clone()));
+    let clients = [builder.build().unwrap(), client("bob", 2)];
+    for number in 0..20_u8 {
+        let secret = Secret::new(&[number; 32]);
+        clients[1].add_psk(&[number], &secret).unwrap();
+        if number % 2 == 0 {
+            clients[0].add_psk(&[number], &secret).unwrap();
+        }
+    }
+    let groups = group_of(&clients);
+    for number in 0..20_u8 {
+        let proposal = groups[1].propose_psk([number]).unwrap();
+        groups[0].receive(&proposal).unwrap();
+    }
+    let before = computed.load(Ordering::Relaxed);
+    let pending = groups[0].commit().stage().unwrap();
+    assert_eq!(computed.load(Ordering::Relaxed) - before, 2);
+    groups[1].receive(pending.message()).unwrap();
+    pending.confirm().unwrap();
+    agree(&groups);
 }
 
 /// A Welcome says for whom it is: by key package and credential, also after a restart.

@@ -92,6 +92,23 @@ fn an_update_takes_no_reinit() {
     assert_eq!(groups[2].status().unwrap(), Status::Reinitialized);
 }
 
+/// V-12.4.2-15: whoever holds the closed group joins the one that its ReInit names by a Welcome with
+/// the old group's key, and by no other.
+#[test]
+fn no_other_group_takes_the_place_of_a_closed_one() {
+    let groups = closed(2);
+    let bob = groups[1].client().clone();
+    let options = GroupOptions { group_id: Some(next_id()), ..GroupOptions::default() };
+    let other = client("mallory", 77).create_group_with(options).unwrap();
+    let pending = other.invite([bob.key_package().unwrap()]).unwrap();
+    let welcome = pending.confirm().unwrap().welcome();
+    let error = bob.join(&welcome).unwrap_err();
+    assert!(matches!(error, Error::Violation(Violation::ReInitPsk)), "{error:?}");
+    let others = [bob];
+    let continued = groups[0].reinitialize(key_packages(&others)).unwrap();
+    join_all(&continued, &others);
+}
+
 /// V-12.4.2-15, V-11.2-01: the old group is closed to both sides and still reads; the new one is
 /// what the ReInit says, and is joined as any other.
 #[test]

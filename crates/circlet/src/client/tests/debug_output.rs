@@ -577,6 +577,8 @@ const PLAIN: &[&str] = &[
     "SystemRng",
     // A code point.
     "ProposalType",
+    // References alone, which go over the wire.
+    "ByReference",
     // Not `Debug`: nothing to print.
     "Writer",
     "FileStorage",

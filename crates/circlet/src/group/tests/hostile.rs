@@ -1,6 +1,7 @@
 //! Members and carriers that do what the rules allow, and more.
 
 use super::*;
+use crate::codec::Limits;
 use crate::error::{Misuse, Refused};
 use crate::identity::{CredentialCheck, CredentialRejected, CredentialValidator};
 use crate::rules::Violation;
@@ -144,6 +145,10 @@ fn a_proposal_that_comes_twice_keeps_its_place() {
 #[test]
 fn long_lists_of_capabilities_are_compared_quickly() {
     let mut alice = Actor::new(SUITE, "alice", 1);
+    let limits =
+        Limits { leaf_bytes: usize::MAX, extensions_bytes: usize::MAX, ..Limits::default() };
+    let context = DecodeContext { limits, ..DecodeContext::default() };
+    alice.settings.context = Arc::new(context);
     let mut template = alice.template();
     let count = 600_000;
     let (listed, filler) = (ExtensionType(0xf001), ExtensionType(0xf002));

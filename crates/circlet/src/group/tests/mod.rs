@@ -6,6 +6,7 @@ mod outside;
 mod scale;
 mod secrets;
 mod subgroup;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -548,7 +548,7 @@ fn another_groups_psk_proves_nothing() {
     for (group_id, accepted) in [(b"a group".as_slice(), true), (b"another", false)] {
         let list = [Resolved {
             sender: Sender::NewMemberCommit,
-            proposal: Proposal::PreSharedKey(own(group_id)),
+            proposal: Arc::new(Proposal::PreSharedKey(own(group_id))),
             reference: None,
         }];
         let result = policy.ensure_external_commit(&list, &GroupId::new(b"a group"));

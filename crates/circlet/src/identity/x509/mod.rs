@@ -101,8 +101,8 @@
 //!         names.emails().next().map(drop).ok_or(CredentialRejected)
 //!     }
 //!
-//!     fn is_same_member(&self, old: &Credential, new: &Credential) -> bool {
-//!         self.0.is_same_member(old, new)
+//!     fn identity(&self, credential: &Credential) -> Option<Vec<u8>> {
+//!         self.0.identity(credential)
 //!     }
 //!
 //!     fn credential_types(&self) -> Vec<CredentialType> {

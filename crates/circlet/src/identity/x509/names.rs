@@ -4,6 +4,7 @@ use std::fmt;
 use x509_cert::der::asn1::AnyRef;
 use x509_cert::der::{Class, Decode, Tagged};
 
+use crate::codec::Writer;
 use crate::identity::Credential;
 
 use super::certificate::Certificate;
@@ -38,6 +39,14 @@ impl X509Names {
             subject: certificate.subject.clone(),
             alternative: certificate.extensions.alternative_names.clone(),
         }
+    }
+
+    /// The same for the same names and for no others; `None` if they are too long to encode.
+    pub(super) fn key(&self) -> Option<Vec<u8>> {
+        let mut writer = Writer::new();
+        writer.opaque(&self.subject);
+        self.alternative.iter().for_each(|name| writer.opaque(name));
+        writer.finish().ok()
     }
 
     /// The subject's distinguished name in DER form; it may be an empty sequence.

@@ -112,13 +112,16 @@ impl X509Validator {
 
     /// V-5.3-05, V-5.3-06: a new credential has to be valid now. One that a member had before and
     /// keeps in its Update counts as it was when it was last valid: there is nothing new to judge.
-    /// So does, if the application wants it, that of a member whom one meets at a join.
+    /// So does, if the application wants it, that of a member or external sender whom one meets at a
+    /// join.
     fn moment(&self, chain: &[Certificate<'_>], check: &CredentialCheck<'_>) -> Moment {
         let now = (self.clock)();
         let kept = check.replaced == Some((check.credential, check.signature_key));
         let as_it_was = match check.reason {
             CredentialUse::Update | CredentialUse::Commit => kept && !off("V-5.3-05"),
-            CredentialUse::Join => self.accept_expired_members && !off("V-5.3-06"),
+            CredentialUse::Join | CredentialUse::JoinExternalSender => {
+                self.accept_expired_members && !off("V-5.3-06")
+            }
             _ => false,
         };
         if !as_it_was {
@@ -142,11 +145,10 @@ impl CredentialValidator for X509Validator {
         Ok(self.check(check).map(drop)?)
     }
 
-    /// With the same subject and the same alternative names, whatever rule there is for successors:
-    /// this one has to be an equivalence. Both credentials were judged where they came in.
-    fn is_same_member(&self, old: &Credential, new: &Credential) -> bool {
-        let names = [old, new].map(X509Names::presented);
-        matches!(names, [Ok(old), Ok(new)] if old == new)
+    /// The subject and the alternative names, whatever rule there is for successors. The credential
+    /// was judged where it came in.
+    fn identity(&self, credential: &Credential) -> Option<Vec<u8>> {
+        X509Names::presented(credential).ok()?.key()
     }
 }
 
@@ -194,7 +196,7 @@ impl X509ValidatorBuilder {
         self
     }
 
-    /// Whether one joins groups with members whose certificates have expired: then the chain must
+    /// Whether one joins groups with members or external senders whose certificates have expired: then the chain must
     /// have been valid as a whole at the time when its first certificate expired. Off by default,
     /// since RFC 9420 section 5.3.1 has a joiner validate all members' credentials. Whatever is
     /// presented anew has to be valid now in any case.

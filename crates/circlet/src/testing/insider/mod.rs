@@ -100,7 +100,7 @@ impl Insider {
         let proposals = state.proposals.iter().map(|held| KnownProposal {
             reference: held.reference.clone(),
             sender: held.sender,
-            proposal: held.proposal.clone(),
+            proposal: Proposal::clone(&held.proposal),
             leaf_key: held.leaf_key.clone(),
         });
         Self {

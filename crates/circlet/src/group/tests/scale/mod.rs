@@ -243,3 +243,29 @@ fn a_commit_allocates_as_much_as_its_path_is_long() {
         assert!(*large <= small * 5 / 2, "{small} bytes of 100 members, {large} of 10,000");
     }
 }
+
+/// What was verified when it came is not verified again by whoever commits it, nor looked for more
+/// than once.
+#[test]
+fn committing_what_waits_verifies_nothing() {
+    let provider = CountingProvider::counting();
+    let mut members = group(CipherSuite(1), 3);
+    let mut messages = vec![members[2].propose_update(&Framing::default())];
+    for number in 0..24_u64 {
+        let mut new = Actor::new(CipherSuite(1), &format!("n{number}"), 50_000 + number);
+        let add = Proposal::Add(new.key_package());
+        messages.push(members[1].propose(add, &Framing::default()));
+        let psk = crate::schedule::Psk::External { psk_id: number.to_be_bytes().to_vec() };
+        let id = crate::schedule::PreSharedKeyId { psk, psk_nonce: vec![7; 32] };
+        messages.push(members[1].propose(Proposal::PreSharedKey(id), &Framing::default()));
+    }
+    members[0].state.as_mut().unwrap().settings.suite =
+        crate::crypto::Suite::new(provider.clone(), CipherSuite(1)).unwrap();
+    messages.iter().for_each(|message| drop(members[0].receive(message).unwrap()));
+    let before = provider.counts();
+    members[0].commit(CommitRequest::default()).unwrap();
+    let cost = provider.counts() - before;
+    let outcome = members[0].staged.as_ref().unwrap().outcome();
+    assert_eq!((outcome.added.len(), outcome.updated.len()), (24, 2));
+    assert_eq!(cost.verifications, 0);
+}

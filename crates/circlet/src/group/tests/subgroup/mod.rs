@@ -178,7 +178,7 @@ impl Forgery<'_> {
         let psks = psks.into_iter().map(Proposal::PreSharedKey);
         let proposals = key_packages.into_iter().map(Proposal::Add).chain(psks);
         let by_value = |proposal| Resolved { sender, proposal, reference: None };
-        let list: Vec<Resolved> = proposals.map(by_value).collect();
+        let list: Vec<Resolved> = proposals.map(Arc::new).map(by_value).collect();
         let (applied, psks) = state
             .try_checked(&list, Trial { tree: &state.epoch.tree, now: judge.now, psks: judge.psks })
             .unwrap();

@@ -205,13 +205,8 @@ impl CredentialValidator for ByName {
         Ok(())
     }
 
-    fn is_same_member(&self, old: &Credential, new: &Credential) -> bool {
-        let name = |credential: &Credential| {
-            credential
-                .identity()
-                .map(|name| name.split(|byte| *byte == b'@').next().map(<[u8]>::to_vec))
-        };
-        name(old) == name(new)
+    fn identity(&self, credential: &Credential) -> Option<Vec<u8>> {
+        credential.identity()?.split(|byte| *byte == b'@').next().map(<[u8]>::to_vec)
     }
 }
 

@@ -141,7 +141,7 @@ fn reinit_and_branch_are_no_usages_for_a_proposal() {
         refused(second.state().open(message, None).map(drop));
 
         let sender = Sender::Member(state.own_leaf());
-        let list = vec![Resolved { sender, proposal, reference: None }];
+        let list = vec![Resolved { sender, proposal: Arc::new(proposal), reference: None }];
         let (applied, psks) = state
             .try_checked(&list, Trial { tree: &state.epoch.tree, now: None, psks: &NoPsks })
             .unwrap();
