@@ -67,6 +67,10 @@ pub enum Operation {
     CommitDoubleAdds,
     /// A Commit while an Update and another proposal about the same leaf wait.
     CommitContradictingUpdates,
+    /// Receiving a message with a bit flipped, and then the message.
+    SpoiledMessage,
+    /// Being given a Welcome with a bit flipped, and then the Welcome.
+    SpoiledWelcome,
     /// A Commit with PSKs both by value and by reference.
     PsksByValueAndReference,
     /// Reading a late message of a sender that has another signature key now, or was removed.
@@ -126,6 +130,16 @@ pub const LEFT_OUT: &[LeftOut] = &[
         peer: Peer::OpenMls,
         operation: Operation::RejoinWithResumptionPsk,
         why: "looks for resumption PSKs in the new state of the group only",
+    },
+    LeftOut {
+        peer: Peer::OpenMls,
+        operation: Operation::SpoiledWelcome,
+        why: "deletes the KeyPackage's keys before it has read the Welcome",
+    },
+    LeftOut {
+        peer: Peer::MlsRs,
+        operation: Operation::SpoiledMessage,
+        why: "deletes a message's key before it has read the message",
     },
     LeftOut {
         peer: Peer::MlsRs,

@@ -226,3 +226,45 @@ fn mls_rs_wants_application_id_among_the_capabilities() {
     let mut alone = new_member(Peer::MlsRs, "alone", &named).unwrap();
     refuses(alone.create(b"another"), "ExtensionNotInCapabilities(ExtensionType(1))");
 }
+
+/// Difference 10.
+#[test]
+fn mls_rs_loses_the_key_of_a_spoiled_message() {
+    for peer in [Peer::Circlet, Peer::OpenMls, Peer::MlsRs] {
+        let mut members = group(&[Peer::Circlet, peer]);
+        let message = members[0].send(b"data", b"").unwrap();
+        assert!(members[1].receive(&flipped(&message)).is_err(), "{peer}");
+        let read = members[1].receive(&message);
+        if peer == Peer::MlsRs {
+            refuses(read, "KeyMissing(0)");
+        } else {
+            assert!(matches!(read, Ok(Event::Message { .. })), "{peer}: {read:?}");
+        }
+    }
+}
+
+/// Difference 11.
+#[test]
+fn openmls_loses_the_keys_of_a_spoiled_welcome() {
+    for peer in [Peer::Circlet, Peer::OpenMls, Peer::MlsRs] {
+        let mut ours = member(Peer::Circlet, "ours");
+        let mut joiner = member(peer, "joiner");
+        ours.create(b"group").unwrap();
+        ours.commit(&plan(vec![Proposal::Add(joiner.key_package().unwrap())])).unwrap();
+        let welcome = ours.accepted().unwrap().unwrap();
+        assert!(joiner.join(&flipped(&welcome), None).is_err(), "{peer}");
+        let joined = joiner.join(&welcome, None);
+        if peer == Peer::OpenMls {
+            refuses(joined, "NoMatchingKeyPackage");
+        } else {
+            joined.unwrap();
+        }
+    }
+}
+
+/// The same with one bit of the last byte flipped.
+fn flipped(message: &[u8]) -> Vec<u8> {
+    let mut flipped = message.to_vec();
+    *flipped.last_mut().unwrap() ^= 1;
+    flipped
+}

@@ -276,9 +276,15 @@ impl World {
                 continue;
             }
             self.read_inbox(at)?;
+            let spoiled = self.spoiled(at, &winner.wire);
             let Some(player) = self.players.get_mut(at) else { continue };
             let stays = self.view.as_ref().is_some_and(|view| view.leaf_of(&player.name).is_some());
             let what = format!("{} receives the Commit of {}", player.name, winner.by);
+            if let Some(spoiled) = &spoiled
+                && let Ok(event) = player.member.receive(spoiled)
+            {
+                return Err(What(format!("{what}, with a bit flipped: {event:?}")));
+            }
             match (player.member.receive(&winner.wire), stays) {
                 (Ok(Event::Commit), true) | (Ok(Event::Removed), false) => {}
                 (Ok(event), _) => return Err(What(format!("{what} as {event:?}"))),
@@ -304,6 +310,20 @@ impl World {
                 return Err(What(format!("no Welcome for {}", candidate.name)));
             };
             let tree = (!winner.plan.tree_inside).then_some(view.ratchet_tree.as_slice());
+            let peer = candidate.member.peer();
+            if self.prng.percent(20) && self.peer_able(peer, Operation::SpoiledWelcome) {
+                let mut spoiled = welcome.clone();
+                let place = self.prng.below(spoiled.len());
+                spoiled.get_mut(place).into_iter().for_each(|byte| *byte ^= 1);
+                // Where it hits another joiner's secrets, it is as good as the genuine one.
+                if candidate.member.join(&spoiled, tree).is_ok() {
+                    self.log.say(format!("{} has joined by a spoiled Welcome", candidate.name));
+                    candidate.since = view.epoch;
+                    candidate.inbox.clear();
+                    self.players.push(candidate);
+                    continue;
+                }
+            }
             let joined = candidate.member.join(welcome, tree);
             self.done(joined, &candidate.name, "joins by the Welcome")?;
             candidate.since = view.epoch;

@@ -92,11 +92,18 @@ impl World {
         if changed && !self.able(at, Operation::LateFromChanged) {
             return Ok(());
         }
+        let wire = self.letters.get(number).map(|letter| letter.wire.clone());
+        let spoiled = wire.and_then(|wire| self.spoiled(at, &wire));
         let (Some(letter), Some(player)) = (self.letters.get(number), self.players.get_mut(at))
         else {
             return Ok(());
         };
         let what = format!("a message of {} in epoch {}", letter.sender, letter.epoch);
+        if let Some(spoiled) = &spoiled
+            && let Ok(event) = player.member.receive(spoiled)
+        {
+            return Err(What(format!("{reader} took {what} with a bit flipped: {event:?}")));
+        }
         let event = player.member.receive(&letter.wire);
         let read = event.map_err(|fault| What(format!("{reader} can't read {what}: {fault}")))?;
         let Event::Message { sender, data, authenticated_data } = read else {
@@ -134,18 +141,38 @@ impl World {
         Ok(())
     }
 
+    /// Now and then a message comes with a bit flipped before it comes as it is: nobody takes it,
+    /// and it harms nobody.
+    pub(super) fn spoiled(&mut self, at: usize, wire: &[u8]) -> Option<Vec<u8>> {
+        if !self.prng.percent(10) || !self.able(at, Operation::SpoiledMessage) {
+            return None;
+        }
+        let mut spoiled = wire.to_vec();
+        let place = self.prng.below(spoiled.len());
+        let bit = self.prng.below(8);
+        spoiled.get_mut(place).into_iter().for_each(|byte| *byte ^= 1 << bit);
+        Some(spoiled)
+    }
+
     /// A member receives the proposals that it has not received yet, in any order.
     pub(super) fn read_inbox(&mut self, at: usize) -> Result<(), What> {
         let Some(player) = self.players.get_mut(at) else { return Ok(()) };
         let mut inbox = std::mem::take(&mut player.inbox);
         self.prng.shuffle(&mut inbox);
         for number in inbox {
+            let wire = self.waiting.get(number).map(|one| one.wire.clone());
+            let spoiled = wire.and_then(|wire| self.spoiled(at, &wire));
             let (Some(player), Some(one)) = (self.players.get_mut(at), self.waiting.get(number))
             else {
                 continue;
             };
             let words = super::propose::words(&one.proposal);
             let what = format!("{} receives {words} of {}", player.name, one.by);
+            if let Some(spoiled) = &spoiled
+                && let Ok(event) = player.member.receive(spoiled)
+            {
+                return Err(What(format!("{what}, with a bit flipped: {event:?}")));
+            }
             // Where signatures are deterministic, two such proposals are one.
             let same = |other: &&Waiting| other.by == one.by && other.proposal == one.proposal;
             let known = self.waiting.iter().filter(same).count() > 1;
