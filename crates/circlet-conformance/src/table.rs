@@ -249,7 +249,7 @@ go with it: they pass without its rule, or there is no rule that could be switch
 | result | rows | means |
 |---|---|---|
 | killed | {shown} | without the rule a test of it fails |
-| by type | {by_type} | what the row forbids can't be expressed |
+| by type | {by_type} | what the row forbids can't be expressed, or there is nothing to go on with |
 | by value | {by_value} | a computation, whose result the named vectors compare |
 | untested | {untested} | for the reason that is given |
 | row wrong | {wrong} | the row misreads the RFC |

@@ -92,6 +92,9 @@ pub enum Unready {
     /// The ratchet tree is not in the GroupInfo and was not given.
     #[error("the ratchet tree is missing")]
     RatchetTreeMissing,
+    /// A Welcome or GroupInfo is of a cipher suite that the provider does not have.
+    #[error("the provider does not have {0}")]
+    UnsupportedSuite(CipherSuite),
 }
 
 /// What policy or a limit does not allow.

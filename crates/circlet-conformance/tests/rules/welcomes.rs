@@ -1,7 +1,7 @@
 //! Welcomes, GroupInfos and ratchet trees (RFC 9420 sections 12.4.3, 12.4.3.1 and 12.4.3.3).
 
 use circlet::codec::{CustomProposal, DecodeContext, Encode};
-use circlet::crypto::{CipherSuite, CryptoError, HpkePublicKey, Secret, Signature};
+use circlet::crypto::{CipherSuite, HpkePublicKey, Secret, Signature};
 use circlet::group::{GroupInfoOptions, NoPsks, OpenedWelcome};
 use circlet::message::{GroupInfo, MlsMessage, Proposal, Welcome};
 use circlet::rules::Violation;
@@ -553,10 +553,7 @@ fn encrypted_objects_are_whole() {
 #[test]
 fn an_unsupported_suite() -> Result<(), Error> {
     let unknown = CipherSuite(0x0a0a);
-    let named = |error: &Error| {
-        let unsupported = CryptoError::UnsupportedCipherSuite(unknown);
-        matches!(error, Error::Crypto(found) if *found == unsupported)
-    };
+    let named = |error: &Error| matches!(error, Error::Unready(Unready::UnsupportedSuite(found)) if *found == unknown);
     let test = clients(SUITE, 2)?;
     let info = test.groups[0].group_info(GroupInfoOptions::default())?;
     let mut group = TestGroup::new(SUITE, 3)?;

@@ -519,7 +519,7 @@ impl Inner {
     }
 
     fn find_key_package(&self, welcome: &Welcome) -> Result<(Key, crate::storage::Row), Error> {
-        self.settings.suite.ensure_supported(welcome.cipher_suite)?;
+        self.settings.ensure_supported(welcome.cipher_suite)?;
         let length = self.settings.suite.spec().hash.length;
         let own = |reference: &[u8]| reference.len() == length;
         for entry in welcome.secrets.iter().filter(|entry| own(entry.new_member.as_bytes())) {

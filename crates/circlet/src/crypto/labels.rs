@@ -51,12 +51,6 @@ impl Suite {
         Ok(Self { provider, spec })
     }
 
-    /// V-5.1-04: that the provider has a suite that a peer names is found out before anything is
-    /// done with what the peer sent.
-    pub(crate) fn ensure_supported(&self, suite: CipherSuite) -> Result<(), CryptoError> {
-        self.sibling(suite).map(drop)
-    }
-
     /// Another suite of the same provider.
     ///
     /// # Errors

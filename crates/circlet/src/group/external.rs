@@ -74,7 +74,7 @@ impl OpenedGroupInfo {
     /// the GroupInfo, or else from `ratchet_tree`, encoded as in its extension.
     ///
     /// # Errors
-    /// [`UnsupportedCipherSuite`](crate::crypto::CryptoError::UnsupportedCipherSuite);
+    /// [`Unready::UnsupportedSuite`](crate::Unready::UnsupportedSuite);
     /// [`Unready::RatchetTreeMissing`](crate::Unready::RatchetTreeMissing); [`Error::Violation`] or
     /// [`Error::Malformed`] if it is not sound or has no `external_pub`.
     pub fn open(
@@ -83,7 +83,7 @@ impl OpenedGroupInfo {
         ratchet_tree: Option<&[u8]>,
     ) -> Result<Self, Error> {
         let suite = &settings.suite;
-        suite.ensure_supported(group_info.group_context.cipher_suite)?;
+        settings.ensure_supported(group_info.group_context.cipher_suite)?;
         ensure_expected_suite(&group_info.group_context, suite.id())?;
         let of = GroupInfoOf::ExternalJoin;
         let tree = check_group_info(&settings, &group_info, of, ratchet_tree)?;

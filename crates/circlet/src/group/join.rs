@@ -46,7 +46,7 @@ impl OpenedWelcome {
     /// group that continues another, `psks` has the old one.
     ///
     /// # Errors
-    /// [`CryptoError::UnsupportedCipherSuite`], [`Unready::UnknownKeyPackage`] if the Welcome is for
+    /// [`Unready::UnsupportedSuite`], [`Unready::UnknownKeyPackage`] if the Welcome is for
     /// another key package, [`Unready::RatchetTreeMissing`], [`Unready::UnknownPsk`]; [`Error::Violation`] or
     /// [`Error::Malformed`] if it is not sound.
     pub fn open(
@@ -56,7 +56,7 @@ impl OpenedWelcome {
         ratchet_tree: Option<&[u8]>,
         psks: &dyn PskSource,
     ) -> Result<Self, Error> {
-        settings.suite.ensure_supported(welcome.cipher_suite)?;
+        settings.ensure_supported(welcome.cipher_suite)?;
         let secrets = decrypt_secrets(&settings, welcome, keys)?;
         let continued = continued(&secrets.psks, psks)?;
         let psks = psk_secrets(&secrets.psks, &settings.suite, continued.as_ref(), psks)?;

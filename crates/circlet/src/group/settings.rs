@@ -2,8 +2,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::codec::{DecodeContext, Encode, Limits};
-use crate::crypto::Suite;
-use crate::error::{Error, Refused};
+use crate::crypto::{CipherSuite, Suite};
+use crate::error::{Error, Refused, Unready};
 use crate::mutation::off;
 use crate::rules::leaf::{ensure_lifetime_received, ensure_lifetime_to_send};
 use crate::rules::{Violation, ensure};
@@ -175,6 +175,12 @@ impl Settings {
     fn around(&self, now: u64) -> RangeInclusive<u64> {
         let skew = if off("V-7.2-10") { 0 } else { self.policy.clock_skew };
         now.saturating_sub(skew)..=now.saturating_add(skew)
+    }
+
+    /// V-5.1-04: that the provider has a suite that a peer names is found out before anything is
+    /// done with what the peer sent.
+    pub(crate) fn ensure_supported(&self, suite: CipherSuite) -> Result<(), Unready> {
+        self.suite.sibling(suite).map(drop).map_err(|_| Unready::UnsupportedSuite(suite))
     }
 
     /// The limits.

@@ -2,7 +2,8 @@
 
 use circlet::client::Outgoing;
 use circlet::codec::{DecodeContext, Encode};
-use circlet::crypto::CipherSuite;
+use circlet::crypto::providers::DefaultProvider;
+use circlet::crypto::{CipherSuite, CryptoProvider};
 use circlet::group::{GroupInfoOptions, HandshakeFormat};
 use circlet::message::{MlsMessage, Welcome};
 use circlet::{Error, Group, Misuse, Received, Unready};
@@ -17,8 +18,8 @@ fn decoded<T>(bad: &[u8], outcome: &Result<T, Error>) -> Result<MlsMessage, bool
         .map_err(|error| matches!(outcome, Err(Error::Malformed(e)) if *e == error))
 }
 
-/// What may come of a bad Welcome. It is never for nobody and a violation at once: the key package
-/// is found, or not.
+/// What may come of a bad Welcome. It is never for nobody and a violation at once: its suite is
+/// there, and the key package is found, or not.
 fn welcome_is_refused<T>(genuine: &Welcome, bad: &[u8], outcome: &Result<T, Error>) -> bool {
     let welcome = match decoded(bad, outcome) {
         Ok(MlsMessage::Welcome(welcome)) => welcome,
@@ -31,6 +32,11 @@ fn welcome_is_refused<T>(genuine: &Welcome, bad: &[u8], outcome: &Result<T, Erro
         }
         Err(expected) => return expected,
     };
+    let named = welcome.cipher_suite;
+    if !DefaultProvider::new().suites().iter().any(|spec| spec.suite == named) {
+        let unsupported = Unready::UnsupportedSuite(named);
+        return matches!(outcome, Err(Error::Unready(found)) if *found == unsupported);
+    }
     let found = welcome.cipher_suite == genuine.cipher_suite
         && welcome.secrets.iter().any(|entry| entry.new_member == genuine.secrets[0].new_member);
     match found {
