@@ -24,6 +24,7 @@ use crate::tree::Extensions;
 use super::GroupOptions;
 use super::builder::Clock;
 use super::event::{Continuation, Joined, Received};
+use super::existing::Existing;
 use super::outgoing::{DeliveryId, Outgoing, OutgoingKind};
 use super::plan::{self, Env, Plan, StagedChange, Write};
 use super::psks::LoadedPsks;
@@ -424,7 +425,10 @@ impl Inner {
         };
         let state = opened.review(&*self.validator)?;
         // V-12.4.3.1-10.
-        let existing = if off("V-12.4.3.1-10") { Existing::Replaced } else { existing };
+        let existing = match off("V-12.4.3.1-10") {
+            true => Existing::Waited { seen: None, replaces_state: true },
+            false => existing,
+        };
         self.begin_over(state, batch, existing, |beginning| {
             let joined = Joined::new(beginning.next_in(), welcomer, continued);
             if event {
@@ -565,33 +569,6 @@ impl Inner {
             messages.push(Outgoing::new(id, epoch, OutgoingKind::Commit, bytes));
         }
         Ok(messages)
-    }
-}
-
-/// What becomes of this client's present state of a group that begins, and of what it knows of one
-/// that it was in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Existing {
-    /// The client must not be in the group.
-    Refused,
-    /// The same, and no epoch that it has seen begins again: of that, keys were used.
-    Passed,
-    /// The client comes back, in an epoch that it has not seen, and its old state goes.
-    Replaced,
-}
-
-impl Existing {
-    /// V-12.4.3-03: no two groups of one client have the same id.
-    fn ensure_may_begin(self, head: &Head, epoch: u64) -> Result<(), Error> {
-        if self != Self::Refused && epoch <= head.epoch {
-            return Err(Unready::ForgottenEpoch { message: epoch }.into());
-        }
-        let is_member = head.status != Status::Removed;
-        let off = off("V-12.4.3-03");
-        if is_member && self != Self::Replaced && !off {
-            return Err(Misuse::GroupExists.into());
-        }
-        Ok(())
     }
 }
 

@@ -7,14 +7,17 @@ use crate::error::{Error, Misuse, Unready};
 use crate::group::{ExternalJoin, Judge, Member, OpenedGroupInfo, Outsider, StagedJoin, Status};
 use crate::message::{GroupId, GroupInfo, MlsMessage, Sender};
 use crate::mutation::off;
-use crate::rows::{Joining, Kind, StoredKeyPackage, joining_message, put_joining, read_joining};
+use crate::rows::{
+    Head, Joining, Kind, StoredKeyPackage, joining_message, put_joining, read_joining,
+};
 use crate::rules::subgroup::is_same_member;
 use crate::schedule::{PreSharedKeyId, Psk};
 use crate::storage::{Batch, Precondition, Prefix, StorageError};
 use crate::tree::{LeafIndex, LeafNode};
 
-use super::driver::{ATTEMPTS, Beginning, Existing};
+use super::driver::{ATTEMPTS, Beginning};
 use super::event::{Joined, Received};
+use super::existing::Existing;
 use super::psks::LoadedPsks;
 use super::{Client, Group, Inner};
 
@@ -237,8 +240,8 @@ impl ExternalJoinBuilder<'_> {
             }
         };
         let group_id = staged.group_id().clone();
-        let joining = Joining { staged, replaces_state: self.replaces_state };
-        self.client.inner.keep_join(&group_id, &joining)?;
+        let mut joining = Joining { staged, replaces_state: self.replaces_state, seen: None };
+        self.client.inner.keep_join(&group_id, &mut joining)?;
         Ok(PendingJoin { client: self.client.clone(), group_id, message: joining.staged.message })
     }
 
@@ -369,13 +372,20 @@ impl PendingJoin {
 
 impl Inner {
     /// Writes a join that is to wait. Where another writer was first, it is tried anew.
-    fn keep_join(&self, group_id: &GroupId, joining: &Joining) -> Result<(), Error> {
+    fn keep_join(&self, group_id: &GroupId, joining: &mut Joining) -> Result<(), Error> {
         let key = Kind::Joining.row(group_id);
         for _ in 0..ATTEMPTS {
             let mut batch = Batch::default();
+            let head = self.head(group_id)?;
+            batch.preconditions.push(match &head {
+                None => Precondition::Absent(Kind::Head.row(group_id)),
+                Some((_, revision)) => Precondition::At(Kind::Head.row(group_id), *revision),
+            });
+            let head = head.map(|(head, _)| head);
             if !joining.replaces_state {
-                batch.preconditions.push(self.ensure_no_member(group_id)?);
+                ensure_no_member(head.as_ref())?;
             }
+            joining.seen = head.map(|head| head.epoch);
             if self.storage.read(&key)?.is_some() {
                 return Err(Misuse::JoinStaged.into());
             }
@@ -387,18 +397,6 @@ impl Inner {
             }
         }
         Err(StorageError::Conflict.into())
-    }
-
-    /// V-12.4.3-03: a client is in a group once. Gives what keeps that true until the write.
-    fn ensure_no_member(&self, group_id: &GroupId) -> Result<Precondition, Error> {
-        let key = Kind::Head.row(group_id);
-        match self.head(group_id)? {
-            None => Ok(Precondition::Absent(key)),
-            Some((head, revision)) if head.status == Status::Removed || off("V-12.4.3-03") => {
-                Ok(Precondition::At(key, revision))
-            }
-            Some(_) => Err(Misuse::GroupExists.into()),
-        }
     }
 
     /// A message that could be the echo of a join that waits: then the client is in the group.
@@ -444,12 +442,13 @@ impl Inner {
         if message != joining_message(&row.value)? {
             return Ok(None);
         }
-        let Joining { staged, replaces_state } = read_joining(&row.value, self.settings.clone())?;
+        let Joining { staged, replaces_state, seen } =
+            read_joining(&row.value, self.settings.clone())?;
         let mut batch = Batch { deletes: vec![key.clone()], ..Batch::default() };
         batch.preconditions.push(Precondition::At(key, row.revision));
         let gone = batch.clone();
         let hash = self.settings.suite.hash(&[message])?.as_bytes().to_vec();
-        let existing = if replaces_state { Existing::Replaced } else { Existing::Passed };
+        let existing = Existing::Waited { seen, replaces_state };
         let joined = self.begin_over(staged.state, batch, existing, |beginning| {
             beginning.remember_commit(hash);
             let joined = Joined::by_commit(beginning.next_in());
@@ -467,6 +466,12 @@ impl Inner {
             other => other.map(Some),
         }
     }
+}
+
+/// V-12.4.3-03: a client is in a group once.
+fn ensure_no_member(head: Option<&Head>) -> Result<(), Misuse> {
+    let is_member = head.is_some_and(|head| head.status != Status::Removed);
+    if is_member && !off("V-12.4.3-03") { Err(Misuse::GroupExists) } else { Ok(()) }
 }
 
 impl Beginning<'_> {

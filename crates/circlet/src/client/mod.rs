@@ -17,6 +17,7 @@ mod builder;
 mod commit;
 mod driver;
 mod event;
+mod existing;
 mod external;
 mod group;
 mod outgoing;

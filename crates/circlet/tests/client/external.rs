@@ -1,11 +1,12 @@
 //! Joining without a Welcome, asking to be added, and new signature keys, over restarts.
 
+use circlet::client::GroupOptions;
 use circlet::group::{GroupInfoOptions, LeafChange, Policy};
 use circlet::identity::Credential;
 use circlet::tree::{Extension, ExtensionType, Extensions};
 use circlet::{Error, Group, Misuse, Received, Refused, Unready};
 
-use crate::harness::{Person, agree, all_talk, client, said, text};
+use crate::harness::{Person, agree, all_talk, client, group, said, text};
 
 fn group_info(group: &Group) -> Vec<u8> {
     group.group_info(GroupInfoOptions::default()).unwrap()
@@ -228,6 +229,38 @@ fn a_client_changes_its_leaf() {
     assert!(matches!(error, Error::Refused(Refused::Credential)), "{error:?}");
     let wire = bobs.send("still here").unwrap();
     assert_eq!(text(group.receive(&wire).unwrap()), said("bob", "still here"));
+}
+
+/// Whoever is alone on a fork, or was in an older group of the same id, has seen later epochs than the
+/// one it joins: that is no epoch that begins again.
+#[test]
+fn an_epoch_seen_elsewhere_keeps_nobody_out() {
+    let groups = group(2);
+    let (fork, alice) = (&groups[1], &groups[0]);
+    for _ in 0..3 {
+        fork.update().unwrap().confirm().unwrap();
+    }
+    assert!(fork.epoch().unwrap() > alice.epoch().unwrap() + 1);
+    let bob = fork.client().clone();
+    let pending = bob.external_join(group_info(alice)).rejoin().stage().unwrap();
+    alice.receive(pending.message()).unwrap();
+    let back = pending.confirm().unwrap();
+    agree(&[alice.clone(), back.clone()]);
+    all_talk(&[alice.clone(), back]);
+
+    // The id of a group that is forgotten, in use again.
+    let carol = client("carol", 9);
+    let id = alice.id().clone();
+    let join = |group: &Group| {
+        let pending = carol.external_join(group_info(group)).stage().unwrap();
+        group.receive(pending.message()).unwrap();
+        pending.confirm().unwrap()
+    };
+    join(alice).forget().unwrap();
+    let options = GroupOptions { group_id: Some(id), ..GroupOptions::default() };
+    let other = client("dora", 10).create_group_with(options).unwrap();
+    let joined = join(&other);
+    agree(&[other, joined]);
 }
 
 /// A join that lost its race, or that something else has overtaken, does not bring an old epoch back,
