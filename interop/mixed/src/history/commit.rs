@@ -4,7 +4,7 @@ use crate::abilities::{Operation, can};
 use crate::member::{CommitPlan, Event, ExternalJoin, Proposal};
 
 use super::propose::words;
-use super::world::{Player, What, World};
+use super::world::{LATE_EPOCHS, Player, What, World};
 
 /// A Commit that was made and waits for the delivery service's word.
 struct Made {
@@ -207,8 +207,9 @@ impl World {
     fn decide(&mut self, mut made: Vec<Made>) -> Result<(), What> {
         self.prng.shuffle(&mut made);
         let Some(mut winner) = made.pop() else { return Ok(()) };
-        // Messages of the epoch before this one are late enough.
-        self.deliver_old(self.epoch())?;
+        // Messages are late enough some time.
+        let late = self.prng.below(LATE_EPOCHS as usize) as u64;
+        self.deliver_old(self.epoch().saturating_sub(late))?;
         for loser in &mut made {
             self.tally.lost += 1;
             self.log.say(format!("{}'s Commit loses", loser.by));

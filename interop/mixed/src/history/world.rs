@@ -12,6 +12,8 @@ use super::{Options, Tally};
 pub(super) const EXTENSION_TYPE: u16 = 0xf123;
 /// The group's greatest size.
 const MEMBERS: usize = 8;
+/// How many epochs late a message may come.
+pub(super) const LATE_EPOCHS: u64 = 3;
 /// How many epochs back a resumption PSK may be of.
 const RESUMPTION_EPOCHS: u64 = 3;
 
@@ -63,6 +65,8 @@ pub(super) struct World {
     pub(super) letters: Vec<Letter>,
     pub(super) psks: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) view: Option<View>,
+    /// Whether each member frames handshakes in its own way.
+    each_its_own: bool,
     /// Whether proposals may contradict others that wait: the committer has to choose.
     pub(super) contradictions: bool,
     names: usize,
@@ -76,6 +80,7 @@ impl World {
             options.peers.iter().filter(has_suite).all(|peer| can(*peer, operation))
         };
         let contradictions = prng.percent(30);
+        let each_its_own = prng.percent(20);
         let setup = Setup {
             suite: options.suite,
             public_handshakes: prng.percent(50),
@@ -98,6 +103,7 @@ impl World {
             letters: Vec::new(),
             psks: Vec::new(),
             view: None,
+            each_its_own,
             contradictions,
             names: 0,
         }
@@ -145,7 +151,9 @@ impl World {
         let initial = peer.name().chars().next().unwrap_or('?');
         let name = format!("{initial}{}", self.names);
         self.names += 1;
-        let made = new_member(peer, &name, &self.setup);
+        let mut setup = self.setup.clone();
+        setup.public_handshakes ^= self.each_its_own && self.prng.percent(50);
+        let made = new_member(peer, &name, &setup);
         let mut member = self.done(made, &name, "is made")?;
         for (id, secret) in self.psks.clone() {
             let kept = member.add_psk(&id, &secret);
