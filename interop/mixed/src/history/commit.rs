@@ -1,6 +1,6 @@
 //! Commits and what they lead to.
 
-use crate::abilities::{Operation, can};
+use crate::abilities::Operation;
 use crate::member::{CommitPlan, Event, ExternalJoin, Proposal};
 
 use super::propose::words;
@@ -192,7 +192,8 @@ impl World {
             (None, None) => None,
         };
         let Some(player) = player else { return Err(What("nobody".into())) };
-        join.psks.extend(psk.filter(|_| can(player.member.peer(), Operation::ExternalJoinWithPsk)));
+        let peer = player.member.peer();
+        join.psks.extend(psk.filter(|_| self.options.asks(peer, Operation::ExternalJoinWithPsk)));
         let (by, psks) = (player.name.clone(), join.psks.len());
         let what = format!(
             "joins externally, replacing {replaces:?}, with {psks} PSKs and that of {resumption:?}"

@@ -1,6 +1,6 @@
 //! The group, its members and what is on its way between them.
 
-use crate::abilities::{Operation, can};
+use crate::abilities::Operation;
 use crate::member::{Fault, Member, Peer, Proposal, Setup, View};
 use crate::peers::{new_member, supports};
 use crate::prng::Prng;
@@ -77,7 +77,7 @@ impl World {
         let mut prng = Prng::new(options.seed.wrapping_mul(7).wrapping_add(options.suite.into()));
         let bear = |operation| {
             let has_suite = |peer: &&Peer| supports(**peer, options.suite);
-            options.peers.iter().filter(has_suite).all(|peer| can(*peer, operation))
+            options.peers.iter().filter(has_suite).all(|peer| options.asks(*peer, operation))
         };
         let contradictions = prng.percent(30);
         let each_its_own = prng.percent(20);
@@ -215,7 +215,7 @@ impl World {
 
     /// Whether all members can bear something.
     pub(super) fn everybody(&self, operation: Operation) -> bool {
-        self.players.iter().all(|player| can(player.member.peer(), operation))
+        self.players.iter().all(|player| self.options.asks(player.member.peer(), operation))
     }
 
     /// Whether this member can do something; else it is counted as left out.
@@ -228,7 +228,7 @@ impl World {
 
     /// As [`Self::able`].
     pub(super) fn peer_able(&mut self, peer: Peer, operation: Operation) -> bool {
-        let able = can(peer, operation);
+        let able = self.options.asks(peer, operation);
         if !able {
             *self.tally.left_out.entry((peer, operation)).or_default() += 1;
         }
