@@ -1,6 +1,7 @@
 //! Runs histories and prints a table.
 //!
-//! `circlet-mixed --suite 1..7|all --seeds N --first S [--pair circlet,openmls,mls-rs]`
+//! `circlet-mixed --suite 1..7|all --seeds N --first S [--pair circlet,openmls,mls-rs]
+//! [--everything yes]`: with the last, the steps that the table leaves out are taken too.
 //!
 //! `circlet-mixed decode messages.json` mutates the working group's messages and says where the
 //! three decoders differ.
@@ -13,14 +14,15 @@ use circlet_mixed::history::{Options, Tally, run};
 use circlet_mixed::member::Peer;
 use circlet_mixed::peers::supports;
 
-const USAGE: &str =
-    "circlet-mixed [--suite 1..7|all] [--seeds N] [--first S] [--pair circlet,openmls,mls-rs]";
+const USAGE: &str = "circlet-mixed [--suite 1..7|all] [--seeds N] [--first S] [--pair circlet,openmls,mls-rs] \
+     [--everything yes]";
 
 struct Arguments {
     suites: Vec<u16>,
     seeds: u64,
     first: u64,
     peers: Vec<Peer>,
+    everything: bool,
 }
 
 fn main() -> ExitCode {
@@ -56,7 +58,8 @@ fn run_suite(suite: u16, arguments: &Arguments) -> bool {
     let mut tally = Tally::default();
     let mut disagreements = 0;
     for seed in arguments.first..arguments.first.saturating_add(arguments.seeds) {
-        match run(&Options { suite, peers: peers.clone(), seed }) {
+        match run(&Options { suite, peers: peers.clone(), seed, everything: arguments.everything })
+        {
             Ok(one) => tally.add(&one),
             Err(disagreement) => {
                 disagreements += 1;
@@ -118,8 +121,13 @@ fn decode(path: &str) -> ExitCode {
 }
 
 fn arguments(mut given: impl Iterator<Item = String>) -> Option<Arguments> {
-    let mut arguments =
-        Arguments { suites: vec![1], seeds: 25, first: 0, peers: Peer::ALL.to_vec() };
+    let mut arguments = Arguments {
+        suites: vec![1],
+        seeds: 25,
+        first: 0,
+        peers: Peer::ALL.to_vec(),
+        everything: false,
+    };
     while let Some(name) = given.next() {
         let value = given.next()?;
         match name.as_str() {
@@ -128,6 +136,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Option<Arguments> {
                 let suite = value.parse().ok().filter(|suite| (1..=7).contains(suite))?;
                 arguments.suites = vec![suite];
             }
+            "--everything" => arguments.everything = value == "yes",
             "--seeds" => arguments.seeds = value.parse().ok()?,
             "--first" => arguments.first = value.parse().ok()?,
             "--pair" => {

@@ -19,10 +19,14 @@ fn agree(suite: u16) {
     assert!(tally.messages > 200 && tally.reads > tally.messages, "{tally:?}");
 }
 
+fn options(suite: u16, peers: &[Peer], seed: u64) -> Options {
+    Options { suite, peers: peers.to_vec(), seed, everything: false }
+}
+
 fn agree_among(suite: u16, peers: &[Peer]) -> Tally {
     let mut sum = Tally::default();
     for seed in 0..SEEDS {
-        match run(&Options { suite, peers: peers.to_vec(), seed }) {
+        match run(&options(suite, peers, seed)) {
             Ok(tally) => sum.add(&tally),
             Err(disagreement) => panic!("{disagreement}"),
         }
@@ -77,4 +81,28 @@ fn circlet_and_mls_rs() {
 #[test]
 fn circlet_and_openmls() {
     agree_among(1, &[Peer::Circlet, Peer::OpenMls]);
+}
+
+/// A history ends where members disagree, with all that was sent: the known differences are found
+/// where the table does not leave them out.
+#[test]
+fn a_disagreement_is_found_and_told() {
+    for (peer, what) in [(Peer::OpenMls, "joins by the Welcome"), (Peer::MlsRs, "KeyMissing")] {
+        let everything =
+            |seed| Options { everything: true, ..options(1, &[Peer::Circlet, peer], seed) };
+        let found: Vec<_> = (0..20).filter_map(|seed| run(&everything(seed)).err()).collect();
+        assert!(found.len() > 10, "{peer}: {}", found.len());
+        assert!(found.iter().any(|one| one.what.contains(what)), "{peer}");
+        let mut wires = 0;
+        for disagreement in found {
+            let text = disagreement.to_string();
+            assert!(text.contains(&format!("seed {}", disagreement.options.seed)));
+            for line in &disagreement.lines {
+                let hex: String = line.wire.iter().map(|byte| format!("{byte:02x}")).collect();
+                assert!(text.contains(&line.words) && text.contains(&hex));
+                wires += usize::from(!hex.is_empty());
+            }
+        }
+        assert!(wires > 20, "{peer}: {wires}");
+    }
 }

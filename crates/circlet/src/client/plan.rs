@@ -436,21 +436,32 @@ fn receive_proposal(
     env: &mut Env<'_>,
 ) -> Result<Plan<Received>, Error> {
     if opened.is_known() {
-        return Ok(Plan::nothing(Received::Duplicate));
+        return receive_known_proposal(group, opened);
     }
     let mut draft = Draft::new(group);
     let sender = group.state.proposer(opened.sender())?;
     let content = opened.proposal().clone();
-    let (reference, step) = opened.review(&group.state, env.validator)?;
-    // A public one uses no key up that would tell.
-    if group.state.proposals.find(&reference).is_some() {
-        return Ok(Plan::nothing(Received::Duplicate));
-    }
+    let (_, step) = opened.review(&group.state, env.validator)?;
     draft.step(&step)?;
     let proposal = ReceivedProposal::new(draft.next_in(), reference, sender, content);
     let received = Received::Proposal(proposal);
     received.put(&mut draft.batch)?;
     Ok(draft.finish(Some(step), StagedChange::Keep, received))
+}
+
+/// The same proposal in another message, as deterministic signatures make it, uses that message's
+/// key up (RFC 9420 section 9.2). A public message has none.
+fn receive_known_proposal(
+    group: &LoadedGroup,
+    opened: OpenedProposal,
+) -> Result<Plan<Received>, Error> {
+    let (_, step) = opened.accept();
+    if step.ratchet.is_none() {
+        return Ok(Plan::nothing(Received::Duplicate));
+    }
+    let mut draft = Draft::new(group);
+    draft.step(&step)?;
+    Ok(draft.finish(Some(step), StagedChange::Keep, Received::Duplicate))
 }
 
 fn receive_commit(

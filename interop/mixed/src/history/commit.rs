@@ -1,10 +1,10 @@
 //! Commits and what they lead to.
 
-use crate::abilities::{Operation, can};
+use crate::abilities::Operation;
 use crate::member::{CommitPlan, Event, ExternalJoin, Proposal};
 
 use super::propose::words;
-use super::world::{Player, What, World};
+use super::world::{LATE_EPOCHS, Player, What, World};
 
 /// A Commit that was made and waits for the delivery service's word.
 struct Made {
@@ -192,7 +192,8 @@ impl World {
             (None, None) => None,
         };
         let Some(player) = player else { return Err(What("nobody".into())) };
-        join.psks.extend(psk.filter(|_| can(player.member.peer(), Operation::ExternalJoinWithPsk)));
+        let peer = player.member.peer();
+        join.psks.extend(psk.filter(|_| self.options.asks(peer, Operation::ExternalJoinWithPsk)));
         let (by, psks) = (player.name.clone(), join.psks.len());
         let what = format!(
             "joins externally, replacing {replaces:?}, with {psks} PSKs and that of {resumption:?}"
@@ -207,8 +208,9 @@ impl World {
     fn decide(&mut self, mut made: Vec<Made>) -> Result<(), What> {
         self.prng.shuffle(&mut made);
         let Some(mut winner) = made.pop() else { return Ok(()) };
-        // Messages of the epoch before this one are late enough.
-        self.deliver_old(self.epoch())?;
+        // Messages are late enough some time.
+        let late = self.prng.below(LATE_EPOCHS as usize) as u64;
+        self.deliver_old(self.epoch().saturating_sub(late))?;
         for loser in &mut made {
             self.tally.lost += 1;
             self.log.say(format!("{}'s Commit loses", loser.by));

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use log::{Disagreement, Line};
 
-use crate::abilities::Operation;
+use crate::abilities::{Operation, can};
 use crate::member::Peer;
 use world::World;
 
@@ -26,6 +26,16 @@ pub struct Options {
     pub peers: Vec<Peer>,
     /// The seed.
     pub seed: u64,
+    /// Whether the steps that the table leaves out are taken all the same: a disagreement is then
+    /// what the table says.
+    pub everything: bool,
+}
+
+impl Options {
+    /// Whether a library is asked to do something.
+    fn asks(&self, peer: Peer, operation: Operation) -> bool {
+        self.everything || can(peer, operation)
+    }
 }
 
 /// What a history, or several, had in them.

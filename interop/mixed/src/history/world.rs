@@ -1,6 +1,6 @@
 //! The group, its members and what is on its way between them.
 
-use crate::abilities::{Operation, can};
+use crate::abilities::Operation;
 use crate::member::{Fault, Member, Peer, Proposal, Setup, View};
 use crate::peers::{new_member, supports};
 use crate::prng::Prng;
@@ -12,6 +12,8 @@ use super::{Options, Tally};
 pub(super) const EXTENSION_TYPE: u16 = 0xf123;
 /// The group's greatest size.
 const MEMBERS: usize = 8;
+/// How many epochs late a message may come.
+pub(super) const LATE_EPOCHS: u64 = 3;
 /// How many epochs back a resumption PSK may be of.
 const RESUMPTION_EPOCHS: u64 = 3;
 
@@ -63,6 +65,8 @@ pub(super) struct World {
     pub(super) letters: Vec<Letter>,
     pub(super) psks: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) view: Option<View>,
+    /// Whether each member frames handshakes in its own way.
+    each_its_own: bool,
     /// Whether proposals may contradict others that wait: the committer has to choose.
     pub(super) contradictions: bool,
     names: usize,
@@ -73,9 +77,10 @@ impl World {
         let mut prng = Prng::new(options.seed.wrapping_mul(7).wrapping_add(options.suite.into()));
         let bear = |operation| {
             let has_suite = |peer: &&Peer| supports(**peer, options.suite);
-            options.peers.iter().filter(has_suite).all(|peer| can(*peer, operation))
+            options.peers.iter().filter(has_suite).all(|peer| options.asks(*peer, operation))
         };
         let contradictions = prng.percent(30);
+        let each_its_own = prng.percent(20);
         let setup = Setup {
             suite: options.suite,
             public_handshakes: prng.percent(50),
@@ -98,6 +103,7 @@ impl World {
             letters: Vec::new(),
             psks: Vec::new(),
             view: None,
+            each_its_own,
             contradictions,
             names: 0,
         }
@@ -145,7 +151,9 @@ impl World {
         let initial = peer.name().chars().next().unwrap_or('?');
         let name = format!("{initial}{}", self.names);
         self.names += 1;
-        let made = new_member(peer, &name, &self.setup);
+        let mut setup = self.setup.clone();
+        setup.public_handshakes ^= self.each_its_own && self.prng.percent(50);
+        let made = new_member(peer, &name, &setup);
         let mut member = self.done(made, &name, "is made")?;
         for (id, secret) in self.psks.clone() {
             let kept = member.add_psk(&id, &secret);
@@ -207,7 +215,7 @@ impl World {
 
     /// Whether all members can bear something.
     pub(super) fn everybody(&self, operation: Operation) -> bool {
-        self.players.iter().all(|player| can(player.member.peer(), operation))
+        self.players.iter().all(|player| self.options.asks(player.member.peer(), operation))
     }
 
     /// Whether this member can do something; else it is counted as left out.
@@ -220,7 +228,7 @@ impl World {
 
     /// As [`Self::able`].
     pub(super) fn peer_able(&mut self, peer: Peer, operation: Operation) -> bool {
-        let able = can(peer, operation);
+        let able = self.options.asks(peer, operation);
         if !able {
             *self.tally.left_out.entry((peer, operation)).or_default() += 1;
         }

@@ -14,11 +14,10 @@ pub fn supports(peer: Peer, suite: u16) -> bool {
     match peer {
         Peer::Circlet => (1..=7).contains(&suite),
         Peer::OpenMls => (1..=3).contains(&suite),
-        Peer::MlsRs => match suite {
-            1 | 2 | 3 | 5 | 7 => true,
-            4 | 6 => cfg!(feature = "openssl"),
-            _ => false,
-        },
+        Peer::MlsRs => {
+            let curve448 = matches!(suite, 4 | 6);
+            (1..=7).contains(&suite) && (!curve448 || cfg!(feature = "openssl"))
+        }
     }
 }
 

@@ -260,6 +260,34 @@ fn no_kept_row_derives_a_consumed_key() {
     assert!(seen["staged"] > 0 && seen["head"] == 0 && seen["node"] == 0, "{seen:?}");
 }
 
+/// Where signatures are deterministic, the same proposal sent twice is one proposal in two messages,
+/// and the key of each is consumed (RFC 9420 section 9.2).
+#[test]
+fn a_proposal_that_waits_already_uses_its_key_up() {
+    let mut run = Run::new(&["alice", "bob", "carol"]);
+    three_join(&mut run);
+    let propose = |run: &mut Run| {
+        let wire = run.devices[BOB].group().propose_remove(LeafIndex(2)).unwrap();
+        run.check();
+        wire.as_bytes().to_vec()
+    };
+    let (first, second) = (propose(&mut run), propose(&mut run));
+    assert_ne!(first, second);
+    let before = run.devices[ALICE].spy.content_keys().len();
+    assert!(matches!(run.receive(ALICE, &first), Received::Proposal(_)));
+    assert!(matches!(run.receive(ALICE, &second), Received::Duplicate));
+    assert_eq!(run.devices[ALICE].spy.content_keys().len(), before + 2);
+    // Neither is read again, and nothing more is written.
+    let rows = run.devices[ALICE].rows();
+    for wire in [&first, &second] {
+        assert!(matches!(run.receive(ALICE, wire), Received::Duplicate));
+    }
+    assert_eq!(run.devices[ALICE].rows(), rows);
+    // The first of an order that is the other way round.
+    assert!(matches!(run.receive(CAROL, &second), Received::Proposal(_)));
+    assert!(matches!(run.receive(CAROL, &first), Received::Duplicate));
+}
+
 /// V-14.0-05.
 #[test]
 fn no_key_encrypts_twice() {
