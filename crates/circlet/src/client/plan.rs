@@ -441,7 +441,7 @@ fn receive_proposal(
     let mut draft = Draft::new(group);
     let sender = group.state.proposer(opened.sender())?;
     let content = opened.proposal().clone();
-    let (_, step) = opened.review(&group.state, env.validator)?;
+    let (reference, step) = opened.review(&group.state, env.validator)?;
     draft.step(&step)?;
     let proposal = ReceivedProposal::new(draft.next_in(), reference, sender, content);
     let received = Received::Proposal(proposal);
