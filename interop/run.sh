@@ -10,7 +10,9 @@
 #   --configs "commit …"     only these (default: all eight)
 #   --mode public|private    only this form of handshake messages (default: both)
 #   --grease all|capabilities|off   what our client sends of it (default: all)
-#   --runner PATH            a test runner that is built
+#   --unbound-reinit         join re-initialized groups whose Welcome lacks their pre-shared key (mls-go)
+#   --client PATH            our client, built; otherwise it is built in release mode
+#   --runner PATH            a test runner that is built, with the folder configs beside it
 #   --runner-source DIR      a checkout of mls-implementations to build it from
 #   --mls-go PATH            mls-go's interop server, built
 #   --mls-go-source DIR      a checkout of mls-go to build it from
@@ -34,6 +36,8 @@ configs=$all_configs
 suites=''
 mode=''
 grease=all
+client=''
+flags=()
 runner=${CIRCLET_INTEROP_RUNNER:-}
 runner_source=''
 mls_go=${CIRCLET_INTEROP_MLS_GO:-}
@@ -47,15 +51,13 @@ main() {
     mkdir -p "$cache" "$results"
     need_runner
     "$with_mls_go" && need_mls_go
-    cargo build --release --quiet --manifest-path "$here/Cargo.toml" -p circlet-interop
-    target=$(cargo metadata --format-version 1 --no-deps --manifest-path "$here/Cargo.toml" |
-        sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-    client=$target/release/circlet-interop
+    [[ -n $client ]] || build_client
 
     trap stop EXIT
     local port
     port=$(free_port)
-    start circlet "$port" "$client" serve --port "$port" --grease "$grease"
+    start circlet "$port" "$client" serve --port "$port" --grease "$grease" \
+        "${flags[@]}"
     ours=127.0.0.1:$port
 
     local status=0 peer
@@ -81,6 +83,8 @@ parse() {
             --suites) suites=${2:?} && shift ;;
             --configs) configs=${2:?} && shift ;;
             --mode) mode=-${2:?} && shift ;;
+            --unbound-reinit) flags+=(--unbound-reinit) ;;
+            --client) client=${2:?} && shift ;;
             --grease) grease=${2:?} && shift ;;
             --runner) runner=${2:?} && shift ;;
             --runner-source) runner_source=${2:?} && shift ;;
@@ -118,18 +122,24 @@ pair() {
     "$client" report --name "circlet with $name" "${files[@]}"
 }
 
+build_client() {
+    local target
+    cargo build --release --quiet --manifest-path "$here/Cargo.toml" -p circlet-interop
+    target=$(cargo metadata --format-version 1 --no-deps --manifest-path "$here/Cargo.toml" |
+        sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    client=$target/release/circlet-interop
+}
+
 need_runner() {
-    local source=$runner_source
-    if [[ -z $source && ( -z $runner || ! -d ${runner_configs:-} ) ]]; then
-        if [[ -n $runner && -d $(dirname "$runner")/configs ]]; then
-            runner_configs=$(dirname "$runner")/configs
-            return
-        fi
-        source=$(module "$runner_module") || missing 'the test runner' "$runner_module" \
-            '--runner PATH (with the folder configs beside it) or --runner-source DIR'
+    if [[ -n $runner ]]; then
+        runner_configs=$(dirname "$runner")/configs
+        [[ -d $runner_configs ]] && return
+        missing 'configs' "$runner_configs" 'a runner with the folder configs beside it'
     fi
-    local build=$cache/runner
-    [[ -n $runner ]] && { runner_configs=$source/interop/configs && return; }
+    local source=$runner_source build=$cache/runner
+    [[ -n $source ]] || source=$(module "$runner_module") ||
+        missing 'test runner' "$runner_module" \
+            '--runner PATH (with the folder configs beside it) or --runner-source DIR'
     rm -rf "$build"
     cp -r "$source" "$build"
     chmod -R u+w "$build"

@@ -105,7 +105,6 @@ violations! {
     RemoveOfBlank "V-12.1.3-01" "12.1.3" "a Remove names a leaf that is blank";
     PskUsage "V-12.1.4-01" "12.1.4" "a resumption PSK's usage does not fit";
     PskNonce "V-12.1.4-02" "12.1.4" "a PSK's nonce has the wrong length";
-    ReInitGroupId "V-12.1.5-02" "12.1.5" "a ReInit names the group itself as the one to follow it";
     ReInitVersion "V-12.1.5-01" "12.1.5" "a ReInit goes to an older version";
     ExternalInitOutput "V-12.1.6-02" "12.1.6" "the KEM output of an ExternalInit is not one of the cipher suite";
     ExternalInitInMemberCommit "V-12.2-14" "12.2" "a member's Commit has an ExternalInit";

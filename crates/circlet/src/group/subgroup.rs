@@ -11,7 +11,6 @@ use crate::rules::proposals::{Resolved, check_list};
 use crate::rules::subgroup::{
     are_among, are_the_same, ensure_branch_parameters, ensure_first_epoch, ensure_members_stay,
     ensure_members_were_there, ensure_psk_of_reinit, ensure_reinit_parameters,
-    ensure_reinit_to_another,
 };
 use crate::schedule::{PreSharedKeyId, Psk, ResumptionPskUsage};
 use crate::tree::{Extensions, LeafIndex, MLS10, RatchetTree};
@@ -281,7 +280,6 @@ impl GroupState {
         if off("V-12.1.5-02") {
             return Ok(());
         }
-        ensure_reinit_to_another(&reinit.group_id, self.group_id())?;
         let limit = self.settings.limits().group_id_bytes;
         if reinit.group_id.as_bytes().len() > limit {
             return Err(Refused::GroupId(limit).into());

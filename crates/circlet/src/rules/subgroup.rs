@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::{Violation, ensure, ensure_row};
 use crate::crypto::CipherSuite;
 use crate::identity::{Credential, CredentialValidator};
-use crate::message::{GroupContext, GroupId, ReInit};
+use crate::message::{GroupContext, ReInit};
 use crate::tree::MLS10;
 
 /// V-12.4.3.1-24, V-11.2-01 and V-11.3-02: a group that continues another is joined in the epoch
@@ -19,11 +19,6 @@ pub(crate) fn ensure_first_epoch(context: &GroupContext) -> Result<(), Violation
 /// group's last. `reinit` is the ReInit that began the PSK's epoch, if one did.
 pub(crate) fn ensure_psk_of_reinit(reinit: Option<&ReInit>) -> Result<(), Violation> {
     ensure(reinit.is_some(), Violation::ReInitPsk)
-}
-
-/// V-12.1.5-02: the new group has another id: who is in the old one can't join one with the same.
-pub(crate) fn ensure_reinit_to_another(new: &GroupId, old: &GroupId) -> Result<(), Violation> {
-    ensure(new != old, Violation::ReInitGroupId)
 }
 
 /// V-12.4.2-15: whoever holds a group that a ReInit has closed joins the one that the ReInit names

@@ -269,37 +269,6 @@ fn a_late_message_opens_no_handshake_ratchet() {
     assert!(kinds.iter().all(|kind| *kind == RatchetKind::Application), "{kinds:?}");
 }
 
-/// V-12.1.5-02: a ReInit to the group's own id, which nobody could follow, closes no group.
-#[test]
-fn a_reinit_goes_to_another_group() {
-    let mut members = group(SUITE, 2);
-    let reinit = Proposal::ReInit(ReInit {
-        group_id: members[0].state().group_id().clone(),
-        version: 1,
-        cipher_suite: SUITE,
-        extensions: Extensions::new(),
-    });
-    let refused = members[0]
-        .commit(CommitRequest { by_value: vec![reinit.clone()], ..CommitRequest::default() });
-    let broken = |error: &Error| matches!(error, Error::Violation(Violation::ReInitGroupId));
-    assert!(broken(&refused.unwrap_err()));
-    for content in [
-        Content::Proposal(reinit.clone()),
-        Content::Commit(Commit {
-            proposals: vec![ProposalOrRef::Proposal(Box::new(reinit))],
-            path: None,
-        }),
-    ] {
-        let Actor { state, signer, rng, .. } = &mut members[1];
-        let state = state.as_ref().unwrap();
-        let is_commit = matches!(content, Content::Commit(_));
-        let mut signed = state.sign_content(content, &Framing::default(), signer).unwrap();
-        signed.auth.confirmation_tag = is_commit.then(|| crate::crypto::Mac(vec![0; 32]));
-        let (message, _) = state.protect(signed, Padding::None, rng).unwrap();
-        assert!(broken(&members[0].receive(&message.to_bytes().unwrap()).unwrap_err()));
-    }
-}
-
 /// Counts what it is asked, and takes nobody.
 #[derive(Default)]
 struct Nobody(AtomicUsize);
