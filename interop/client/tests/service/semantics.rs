@@ -207,7 +207,8 @@ fn suites_and_grease_are_those_of_the_options() {
             (Grease::Capabilities, true, false),
             (Grease::Everywhere, true, true),
         ] {
-            let mut client = client(Options { grease, suites: vec![1, 3, 99], ..Options::default() }).await;
+            let mut client =
+                client(Options { grease, suites: vec![1, 3, 99], ..Options::default() }).await;
             let request = SupportedCiphersuitesRequest {};
             let suites = client.supported_ciphersuites(request).await.unwrap().ciphersuites;
             assert_eq!(suites, [1, 3]);
