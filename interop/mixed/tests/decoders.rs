@@ -5,7 +5,7 @@
 //! from `../shared/vectors` beside the checkout. Where it is missing the test says so and passes;
 //! with `CIRCLET_REQUIRE_VECTORS=1` it fails.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use std::env;
 use std::fs;

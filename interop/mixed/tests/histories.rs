@@ -1,6 +1,8 @@
 //! Seeded histories of each cipher suite: members of all libraries that have it agree in each of
 //! them.
 
+#![allow(clippy::panic, reason = "helpers of tests")]
+
 use circlet_mixed::history::{Options, Tally, run};
 use circlet_mixed::member::Peer;
 use circlet_mixed::peers::supports;
