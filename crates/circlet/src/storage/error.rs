@@ -12,7 +12,7 @@ pub enum StorageError {
     Conflict,
     /// The store is open already, and it has room for one: in another process, or in this one, where
     /// every handle of a client keeps it open
-    /// ([`FileStorage::open`](super::FileStorage::open)).
+    /// (`FileStorage::open`).
     #[error("the store is in use: {}", path.display())]
     InUse {
         /// The file.
