@@ -333,7 +333,8 @@ impl Inner {
                 return Ok(joined);
             }
         }
-        self.run(id, |group, env| plan::receive(group, bytes, env))
+        let joining = || self.joining_epoch(id);
+        self.run(id, |group, env| plan::receive(group, bytes, env, &joining))
     }
 
     /// V-11.0-02: Nh random bytes, which no other group has.
@@ -410,8 +411,10 @@ impl Inner {
             group_id: old.group_id().clone(),
             epoch: old.epoch(),
         });
-        // A join of one's own that waits would bring an epoch from before this one.
-        batch.deletes.push(Kind::Joining.row(opened.group_id()));
+        // A join of one's own that waits would bring an epoch from before this one, if it is not later.
+        if self.joining_epoch(opened.group_id())?.is_some_and(|epoch| epoch <= opened.epoch()) {
+            batch.deletes.push(Kind::Joining.row(opened.group_id()));
+        }
         let reinit = |old: &&Continuation| old.usage == ResumptionPskUsage::Reinit;
         match continued.as_ref().filter(reinit) {
             // No other group can take its place.

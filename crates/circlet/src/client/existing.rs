@@ -21,7 +21,11 @@ impl Existing {
     /// V-12.4.3-03: no two groups of one client have the same id.
     pub(super) fn ensure_may_begin(self, head: &Head, epoch: u64) -> Result<(), Error> {
         let (waited, replaces) = match self {
-            Self::Waited { seen, replaces_state } => (seen == Some(head.epoch), replaces_state),
+            Self::Waited { seen, replaces_state } => {
+                let waited = seen == Some(head.epoch);
+                // What came since by a late Welcome is older than what others have accepted.
+                (waited, replaces_state || !waited && epoch > head.epoch)
+            }
             Self::Refused => (true, false),
             Self::Passed => (false, false),
         };

@@ -399,6 +399,13 @@ impl Inner {
         Err(StorageError::Conflict.into())
     }
 
+    /// The epoch that the join which waits would begin.
+    pub(super) fn joining_epoch(&self, group_id: &GroupId) -> Result<Option<u64>, Error> {
+        let Some(row) = self.storage.read(&Kind::Joining.row(group_id))? else { return Ok(None) };
+        let joining = read_joining(&row.value, self.settings.clone())?;
+        Ok(Some(joining.staged.state.epoch()))
+    }
+
     /// A message that could be the echo of a join that waits: then the client is in the group.
     pub(super) fn echo_of_join(
         &self,

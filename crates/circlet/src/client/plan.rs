@@ -371,11 +371,15 @@ fn begin_staged(group: &LoadedGroup, draft: &mut Draft<'_>) -> Result<Confirmati
     Ok((staged.outcome.clone(), welcome))
 }
 
+/// Finds the epoch that an external Commit of this client would begin, if one waits.
+type JoiningEpoch<'a> = dyn Fn() -> Result<Option<u64>, Error> + 'a;
+
 /// Any message of the group.
 pub(super) fn receive(
     group: &LoadedGroup,
     bytes: &[u8],
     env: &mut Env<'_>,
+    joining: &JoiningEpoch<'_>,
 ) -> Result<Plan<Received>, Error> {
     let state = &group.state;
     if group.staged.as_ref().is_some_and(|staged| staged.message == bytes) {
@@ -412,7 +416,7 @@ pub(super) fn receive(
             Ok(draft.finish(Some(step), StagedChange::Keep, received))
         }
         Opened::Proposal(opened) => receive_proposal(group, *opened, env),
-        Opened::Commit(opened) => receive_commit(group, *opened, env),
+        Opened::Commit(opened) => receive_commit(group, *opened, env, joining),
     }
 }
 
@@ -468,6 +472,7 @@ fn receive_commit(
     group: &LoadedGroup,
     opened: OpenedCommit,
     env: &mut Env<'_>,
+    joining: &JoiningEpoch<'_>,
 ) -> Result<Plan<Received>, Error> {
     let mut draft = Draft::new(group);
     let reviewed = opened.review(env.validator)?;
@@ -486,6 +491,11 @@ fn receive_commit(
     };
     draft.head.staged = draft.head.staged.filter(|_| off("V-12.4.2-17"));
     let removed = outcome.removes_own;
+    // V-12.4.2-17: nor will an external Commit of this client be, for this epoch or one before.
+    let overtaken = joining()?.is_some_and(|epoch| epoch <= outcome.epoch);
+    if overtaken && !off("V-12.4.2-17") {
+        draft.batch.deletes.push(Kind::Joining.row(group.state.group_id()));
+    }
     draft.head.epoch = outcome.epoch;
     if removed {
         draft.head.status = Status::Removed;

@@ -263,6 +263,36 @@ fn an_epoch_seen_elsewhere_keeps_nobody_out() {
     agree(&[other, joined]);
 }
 
+/// V-12.4.2-17: a join that another Commit has overtaken leaves no keys behind; a Welcome of an older
+/// epoch, which comes late, does not take the place of a newer join that others have accepted.
+#[test]
+fn a_join_goes_with_its_epoch_and_not_before() {
+    let (alice, bob) = (client("alice", 41), person("bob", 42));
+    let group = alice.create_group().unwrap();
+    let bobs = bob.open();
+    let invited = group.invite([bobs.key_package().unwrap()]).unwrap().confirm().unwrap();
+    let late = invited.welcome();
+    for _ in 0..2 {
+        group.update().unwrap().confirm().unwrap();
+    }
+    let pending = bobs.external_join(group_info(&group)).stage().unwrap();
+    group.receive(pending.message()).unwrap();
+    bobs.join(&late).unwrap();
+    assert_eq!(bob.rows("joining"), 1);
+    let joined = pending.confirm().unwrap();
+    agree(&[group.clone(), joined.clone()]);
+    all_talk(&[group.clone(), joined]);
+
+    let pending = bobs.external_join(group_info(&group)).rejoin().stage().unwrap();
+    assert_eq!(bob.rows("joining"), 1);
+    let update = group.update().unwrap();
+    bobs.receive(update.message()).unwrap();
+    update.confirm().unwrap();
+    assert_eq!(bob.rows("joining"), 0);
+    assert!(bobs.pending_joins().unwrap().is_empty());
+    assert!(matches!(pending.confirm(), Err(Error::Misuse(Misuse::JoinGone))));
+}
+
 /// A join that lost its race, or that something else has overtaken, does not bring an old epoch back,
 /// whoever sends its Commit again.
 #[test]
