@@ -3,7 +3,6 @@
 use circlet::codec::{CustomProposal, Decode, DecodeContext};
 use circlet::crypto::{Mac, Secret};
 use circlet::group::{CommitRequest, StagedJoin};
-use circlet::identity::{Signer, SigningKey};
 use circlet::message::{
     Commit, Content, GroupId, MlsMessage, Proposal, ProposalOrRef, ReInit, Sender,
 };
@@ -449,7 +448,10 @@ fn a_kem_output_is_one_for_the_group() -> Result<(), Error> {
 }
 
 /// V-12.3-01: whatever the order of the list, Removes come before Adds: the leaf that becomes free
-/// is taken, by the first of them.
+/// is taken, by the first of them. (Of the seven steps, extensions before all else and pre-shared keys
+/// in the order of the list can be told too, by the tests of V-12.3-02 and V-8.4-01. Updates leave
+/// every leaf where it is, and ExternalInit and ReInit never stand beside what they could come before
+/// or after: nobody can tell.)
 #[test]
 fn removes_come_before_adds() -> Result<(), Error> {
     let mut group = group()?;
@@ -462,33 +464,6 @@ fn removes_come_before_adds() -> Result<(), Error> {
     let expected = [("dora".to_owned(), LeafIndex(2)), ("emil".to_owned(), LeafIndex(4))];
     assert!(places.eq(expected), "{:?}", outcome.added);
     Ok(())
-}
-
-/// V-12.3-01: Updates come before Adds, wherever they stand: a new member may have the signature
-/// key that an Update gives up. (Of the seven steps, extensions before all else and pre-shared keys
-/// in the order of the list can be told too, by the tests of V-12.3-02 and V-8.4-01. Updates and
-/// Removes are of different leaves, ExternalInit and ReInit never stand beside what they could come
-/// before or after: nobody can tell.)
-#[test]
-fn updates_come_before_adds() -> Result<(), Error> {
-    let mut group = group()?;
-    let mut dora = group.newcomer("dora")?;
-    dora.signer = group.members[2].signer.clone();
-    let add = Proposal::Add(dora.key_package()?);
-    let mut other = group.insider(2)?;
-    let signer = SigningKey::generate(&other.suite().clone(), &mut other.rng)?;
-    let key = signer.public_key().clone();
-    let update = other.update().edit(|leaf| leaf.signature_key = key).signer(signer).proposal()?;
-    let update = other.proposal(update)?.private()?;
-    group.members[0].receive(&update)?;
-    let mut eve = group.insider(1)?;
-    eve.remember(&update)?;
-    let commit = eve.commit().proposals([add.clone()]).waiting().private()?;
-    let Heard::Commit(outcome) = group.members[0].receive(&commit)? else { panic!() };
-    assert_eq!((outcome.added.len(), outcome.added[0].leaf_index), (1, LeafIndex(4)));
-    // Without the Update the key is taken.
-    let mut fresh = self::group()?;
-    refuse(&mut fresh, &[add], Violation::AddedMember)
 }
 
 /// V-12.3-03: the tree is cut after the Removes and before the Adds, as a committer does it that

@@ -22,6 +22,7 @@ mod leaves;
 mod lists;
 mod paths;
 mod proposals;
+mod same_client;
 mod schedule;
 mod second_reading;
 mod welcomes;

@@ -4,7 +4,10 @@ use crate::crypto::SignaturePublicKey;
 use crate::error::{Error, Unready};
 use crate::message::{KeyPackage, Proposal, Sender};
 use crate::mutation::off;
-use crate::rules::leaf::{check_leaf_in_group, check_newcomer, ensure_members_meet};
+use crate::rules::commit::ensure_is_no_member;
+use crate::rules::leaf::{
+    check_leaf_in_group, check_newcomer, ensure_members_meet, ensure_senders_are_supported,
+};
 use crate::rules::proposals::{Resolved, ensure_types_are_supported};
 use crate::schedule::PreSharedKeyId;
 use crate::tree::{Extensions, LeafIndex, LeafNode, ProposalType};
@@ -207,10 +210,13 @@ impl<'a> Fitting<'a> {
         }
         for held in waiting.iter().rev() {
             let Proposal::GroupContextExtensions(new) = &*held.proposal else { continue };
-            let Ok(required) = new.required_capabilities(&self.group.settings.context) else {
-                continue;
-            };
-            if ensure_members_meet(&self.applied.tree, new, required.as_ref()).is_ok() {
+            let settings = &self.group.settings;
+            let Ok(required) = new.required_capabilities(&settings.context) else { continue };
+            let Ok(senders) = settings.types_of_senders(new) else { continue };
+            let tree = &self.applied.tree;
+            if ensure_members_meet(tree, new, required.as_ref()).is_ok()
+                && ensure_senders_are_supported(tree, &senders).is_ok()
+            {
                 self.applied.extensions = Extensions::clone(new);
                 self.applied.required = required;
                 self.extensions = self.keep(held);
@@ -224,8 +230,10 @@ impl<'a> Fitting<'a> {
         let settings = &self.group.settings;
         let (leaf, place): (&LeafNode, Option<LeafIndex>) = match (&*held.proposal, held.sender) {
             (Proposal::Add(key_package), _) => {
-                settings.ensure_total_lifetime(&key_package.leaf_node)?;
-                (&key_package.leaf_node, None)
+                let (leaf, present) = (&key_package.leaf_node, &self.group.epoch.tree);
+                settings.ensure_total_lifetime(leaf)?;
+                ensure_is_no_member(present, |owner| self.removed.contains(&owner), leaf)?;
+                (leaf, None)
             }
             (Proposal::Update(leaf), Sender::Member(sender)) => (leaf, Some(sender)),
             _ => return Err(Error::Internal),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use crate::codec::{DecodeContext, Encode, Limits};
 use crate::crypto::{CipherSuite, Suite};
 use crate::error::{Error, Refused, Unready};
+use crate::identity::CredentialType;
 use crate::mutation::off;
 use crate::rules::leaf::{ensure_lifetime_received, ensure_lifetime_to_send};
 use crate::rules::{Violation, ensure};
@@ -128,6 +129,15 @@ impl Settings {
             ensure(valid, Violation::InvalidSignatureKey)?;
         }
         Ok(())
+    }
+
+    /// The types of the external senders' credentials.
+    pub(super) fn types_of_senders(
+        &self,
+        extensions: &Extensions,
+    ) -> Result<Vec<CredentialType>, Error> {
+        let senders = extensions.external_senders(&self.context)?.unwrap_or_default();
+        Ok(senders.iter().map(|sender| sender.credential.credential_type()).collect())
     }
 
     /// V-6.3.1-07: nothing is sent that this client itself would refuse to read for its length.

@@ -33,15 +33,28 @@ pub(crate) fn check_leaf_of_path(
 /// application's validator to say. `tree` has the list's Updates and Removes in it, and those who
 /// were `added` before.
 pub(crate) fn ensure_client_is_new(
-    tree: &RatchetTree,
-    added: &[(LeafIndex, KeyPackage)],
-    key_package: &KeyPackage,
+    present: &RatchetTree,
+    removed: &[LeafIndex],
+    (tree, added): (&RatchetTree, &[(LeafIndex, KeyPackage)]),
+    leaf: &LeafNode,
 ) -> Result<(), Violation> {
-    let owner = tree.signature_key_owner(&key_package.leaf_node.signature_key);
-    let Some(owner) = owner else { return Ok(()) };
+    ensure_is_no_member(present, |owner| removed.contains(&owner), leaf)?;
+    let Some(owner) = tree.signature_key_owner(&leaf.signature_key) else { return Ok(()) };
     let twice = added.iter().any(|(leaf, _)| *leaf == owner);
     ensure(!twice, Violation::AddedTwice)?;
     ensure(twice, Violation::AddedMember)
+}
+
+/// V-12.2-08: whoever is a member before the Commit is added only if it is removed as well. A new
+/// signature key that the same Commit gives it makes no other client of it, whether by an Update or
+/// by the committer's path: so all see the same, whatever they know of the path yet.
+pub(crate) fn ensure_is_no_member(
+    present: &RatchetTree,
+    is_removed: impl Fn(LeafIndex) -> bool,
+    leaf: &LeafNode,
+) -> Result<(), Violation> {
+    let owner = present.signature_key_owner(&leaf.signature_key);
+    ensure(owner.is_none_or(is_removed), Violation::AddedMember)
 }
 
 /// V-12.4-03: a Commit may leave out what waits.

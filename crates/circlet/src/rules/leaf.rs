@@ -472,6 +472,17 @@ pub(crate) fn ensure_members_meet(
     ensure_rows(["V-11.1-02"], met, Violation::GroupContextRequirements)
 }
 
+/// V-13.0-02: all members support the credentials of external senders that are let in, or some could
+/// not read the group's extensions.
+pub(crate) fn ensure_senders_are_supported(
+    tree: &RatchetTree,
+    types: &[CredentialType],
+) -> Result<(), Violation> {
+    let members = tree.member_count();
+    let by_all = types.iter().all(|kind| tree.credential_support(*kind) == members);
+    ensure(by_all || off("V-13.0-02"), Violation::CredentialNotSupported)
+}
+
 /// V-12.4.3-02, and V-13.0-08 where section 13 speaks of it: the joiner supports every extension of
 /// the group, or the GroupInfo is of no use to it.
 pub(crate) fn ensure_joiner_supports(

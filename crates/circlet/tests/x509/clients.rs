@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use circlet::client::{ClientBuilder, Clock};
+use circlet::codec::DecodeContext;
 use circlet::crypto::CipherSuite;
 use circlet::group::LeafChange;
 use circlet::identity::x509::{X509Fault, X509Names, X509Validator};
 use circlet::identity::{Credential, CredentialCheck, CredentialType, CredentialUse, Signer};
+use circlet::message::MlsMessage;
 use circlet::storage::MemoryStorage;
 use circlet::{Client, Error, Group, Misuse, Received, Refused};
 
@@ -347,6 +349,19 @@ fn v_5_3_06_expired_members_go_on() {
     }
 }
 
+/// V-13.0-03: who is judged by chains of certificates does not claim to support basic credentials.
+#[test]
+fn only_certificates_are_supported() {
+    let town = Town::new(P256);
+    let alice = town.client("alice", 10);
+    let message =
+        MlsMessage::read(&alice.key_package().unwrap(), &DecodeContext::default()).unwrap();
+    let MlsMessage::KeyPackage(key_package) = message else { panic!("no KeyPackage") };
+    let mut types = key_package.leaf_node.capabilities.credentials.clone();
+    types.retain(|kind| kind.0 & 0x0f0f != 0x0a0a);
+    assert_eq!(types, [CredentialType::X509]);
+}
+
 /// V-7.2-05, V-5.3-08: a group takes certificates only while all its members can read them; a client
 /// with a basic credential that accepts them says so.
 #[test]
@@ -379,7 +394,13 @@ fn capabilities() {
     let group = plain(&[CredentialType::BASIC]).build().unwrap().create_group().unwrap();
     let invited = group.invite([alice.key_package().unwrap()]);
     assert!(matches!(invited, Err(Error::Violation(_))), "{invited:?}");
-    let bob = plain(&[CredentialType::BASIC, CredentialType::X509]).build().unwrap();
+    let both = [CredentialType::BASIC, CredentialType::X509];
+    let bob = plain(&both).build().unwrap();
     let group = bob.create_group().unwrap();
-    group.invite([alice.key_package().unwrap()]).unwrap().discard().unwrap();
+    // Nor is she in a group with somebody whom she can't judge.
+    let invited = group.invite([alice.key_package().unwrap()]);
+    assert!(matches!(invited, Err(Error::Violation(_))), "{invited:?}");
+    let either = Either(town.validator(false), both.to_vec());
+    let open = town.builder("alice", 13).validator(either).build().unwrap();
+    group.invite([open.key_package().unwrap()]).unwrap().discard().unwrap();
 }

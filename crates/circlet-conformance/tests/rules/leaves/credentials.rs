@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use circlet::codec::{DecodeContext, DecodeError};
 use circlet::crypto::SignaturePublicKey;
-use circlet::group::{ExternalJoin, Judge, OpenedGroupInfo};
+use circlet::group::{ByReference, CommitRequest, ExternalJoin, Judge, OpenedGroupInfo};
 use circlet::identity::{
     Credential, CredentialCheck, CredentialRejected, CredentialType, CredentialUse,
     CredentialValidator, Signer,
@@ -15,7 +15,7 @@ use circlet::testing::{
     Heard, Outsider, TestGroup, TestGroupBuilder, TestMember, default_capabilities,
     external_senders,
 };
-use circlet::tree::{Extension, ExtensionType, Extensions, LeafIndex};
+use circlet::tree::{Extension, ExtensionType, Extensions, ExternalSender, LeafIndex};
 use circlet::{Error, Refused};
 
 use super::{Edit, open_to_anybody, plain, refused_everywhere};
@@ -399,5 +399,40 @@ fn a_credential_that_means_nothing() -> Result<(), Error> {
         leaf.credential = Credential::Custom { credential_type, body: vec![1, 2, 3] };
     };
     refused_everywhere(&builder, meaningless, Violation::CredentialNotInCapabilities)?;
+    Ok(())
+}
+
+/// V-13.0-02: the credential of an external sender is of a type that all members support: some could
+/// not read the group's extensions. A committer leaves such a list out that waits.
+#[test]
+fn a_sender_whose_credential_not_all_support() -> Result<(), Error> {
+    let mut context = DecodeContext::default();
+    context.credential_types.insert(0x1234);
+    let builder = plain().context(context).capabilities(2, default_capabilities(SUITE)?);
+    let mut group = open_to_anybody(builder)?;
+    let sender = ExternalSender {
+        signature_key: group.members[0].signer.public_key().clone(),
+        credential: Credential::Custom { credential_type: CredentialType(0x1234), body: vec![1] },
+    };
+    let extensions = Extensions::from_iter([ExternalSender::to_extension(&[sender])?]);
+    let list = Proposal::GroupContextExtensions(extensions.clone());
+    let commit = group.insider(1)?.commit().proposals([list.clone()]).public()?;
+    let before = group.members[0].fingerprint()?;
+    assert_violation(&group.members[0].refuses(&commit), Violation::CredentialNotSupported);
+    let waits = group.members[1].propose(list.clone())?;
+    group.members[0].receive(&waits)?;
+    let request = CommitRequest { by_value: vec![list.clone()], ..CommitRequest::default() };
+    let request = CommitRequest { by_reference: ByReference::Nothing, ..request };
+    let error = group.members[0].stage(request).expect_err("a list that some can't read");
+    assert_violation(&error, Violation::CredentialNotSupported);
+    assert_ne!(group.members[0].fingerprint()?, before, "the proposal waits");
+    group.members[0].stage(CommitRequest::default())?;
+    assert_eq!(group.members[0].confirm()?.0.left_out.len(), 1);
+
+    // Without the member that does not support it, it may be there.
+    let mut fresh =
+        open_to_anybody(plain().context(group.members[1].settings.context.as_ref().clone()))?;
+    fresh.commit_with(1, [list])?;
+    assert_eq!(fresh.members[0].state().context().extensions, extensions);
     Ok(())
 }

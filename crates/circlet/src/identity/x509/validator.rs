@@ -7,7 +7,8 @@ use x509_cert::der::asn1::ObjectIdentifier;
 use crate::crypto::CryptoProvider;
 use crate::crypto::providers::DefaultProvider;
 use crate::identity::{
-    Credential, CredentialCheck, CredentialRejected, CredentialUse, CredentialValidator,
+    Credential, CredentialCheck, CredentialRejected, CredentialType, CredentialUse,
+    CredentialValidator,
 };
 use crate::mutation::off;
 
@@ -149,6 +150,11 @@ impl CredentialValidator for X509Validator {
     /// was judged where it came in.
     fn identity(&self, credential: &Credential) -> Option<Vec<u8>> {
         X509Names::presented(credential).ok()?.key()
+    }
+
+    /// V-13.0-03: basic credentials, which every client else lists, are rejected here.
+    fn credential_types(&self) -> Vec<CredentialType> {
+        vec![CredentialType::X509]
     }
 }
 
