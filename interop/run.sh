@@ -4,22 +4,25 @@
 #   interop/run.sh self                    our client with itself
 #   interop/run.sh mls-go                  our client with mls-go's
 #   interop/run.sh all                     both
-#   interop/run.sh --peer NAME=HOST:PORT   our client with one that is running; can be repeated
+#   interop/run.sh --peer NAME[@VERSION]=HOST:PORT   our client with one that is running; can be repeated
+#   interop/run.sh --start NAME[@VERSION]=COMMAND    our client with one that this command starts, with
+#                                          {port} for the port: anew for each script, since some don't
+#                                          outlive an error
 #
 #   --suites "1 2 3"         only these cipher suites (default: all that both have)
 #   --configs "commit …"     only these (default: all eight)
 #   --mode public|private    only this form of handshake messages (default: both)
 #   --grease all|capabilities|off   what our client sends of it (default: all)
 #   --unbound-reinit         join re-initialized groups whose Welcome lacks their pre-shared key (mls-go)
+#   --offer "1 3"            the cipher suites that our client has (default: all)
 #   --client PATH            our client, built; otherwise it is built in release mode
 #   --runner PATH            a test runner that is built, with the folder configs beside it
-#   --runner-source DIR      a checkout of mls-implementations to build it from
 #   --mls-go PATH            mls-go's interop server, built
-#   --mls-go-source DIR      a checkout of mls-go to build it from
 #   --results DIR            where the runner's results go (default: interop/results)
+#   --write                  put the tables into INTEROP.md, too, each between its marks
 #
-# Without a path the sources are had as Go modules, at the versions below. Building the runner needs
-# Go and protoc. Ends with 1 if any case failed, with 3 if a program could not be had.
+# Without a path the programs are built from Go modules, at the versions below. Building the runner
+# needs Go and protoc. Ends with 1 if any case failed, with 3 if a program could not be had.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -39,16 +42,17 @@ grease=all
 client=''
 flags=()
 runner=${CIRCLET_INTEROP_RUNNER:-}
-runner_source=''
 mls_go=${CIRCLET_INTEROP_MLS_GO:-}
-mls_go_source=''
+write=false
 self=false
 with_mls_go=false
 peers=()
+commands=()
 
 main() {
     parse "$@"
     mkdir -p "$cache" "$results"
+    rm -f "$results"/*.log
     need_runner
     "$with_mls_go" && need_mls_go
     [[ -n $client ]] || build_client
@@ -60,15 +64,24 @@ main() {
         "${flags[@]}"
     ours=127.0.0.1:$port
 
-    local status=0 peer
-    if "$self"; then pair circlet "$ours" || status=1; fi
+    local status=0 peer name version
+    if "$self"; then pair circlet '' "$ours" || status=1; fi
     if "$with_mls_go"; then
         port=$(free_port)
         start mls-go "$port" "$mls_go" -port "$port"
-        pair mls-go "127.0.0.1:$port" || status=1
+        pair mls-go "${mls_go_module##*@}" "127.0.0.1:$port" || status=1
     fi
     for peer in "${peers[@]}"; do
-        pair "${peer%%=*}" "${peer#*=}" || status=1
+        name=${peer%%=*}
+        version=''
+        [[ $name != *@* ]] || version=${name#*@}
+        pair "${name%%@*}" "$version" "${peer#*=}" || status=1
+    done
+    for peer in "${commands[@]}"; do
+        name=${peer%%=*}
+        version=''
+        [[ $name != *@* ]] || version=${name#*@}
+        pair "${name%%@*}" "$version" '' "${peer#*=}" || status=1
     done
     exit "$status"
 }
@@ -80,6 +93,8 @@ parse() {
             mls-go) with_mls_go=true ;;
             all) self=true with_mls_go=true ;;
             --peer) peers+=("${2:?}") && shift ;;
+            --start) commands+=("${2:?}") && shift ;;
+            --offer) flags+=(--suites "$(tr -s ' ' , <<<"${2:?}")") && shift ;;
             --suites) suites=${2:?} && shift ;;
             --configs) configs=${2:?} && shift ;;
             --mode) mode=-${2:?} && shift ;;
@@ -87,39 +102,84 @@ parse() {
             --client) client=${2:?} && shift ;;
             --grease) grease=${2:?} && shift ;;
             --runner) runner=${2:?} && shift ;;
-            --runner-source) runner_source=${2:?} && shift ;;
             --mls-go) mls_go=${2:?} && shift ;;
-            --mls-go-source) mls_go_source=${2:?} && shift ;;
+            --write) write=true ;;
             --results) results=${2:?} && shift ;;
             *) sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
         esac
         shift
     done
-    if ! "$self" && ! "$with_mls_go" && ((${#peers[@]} == 0)); then parse --help; fi
+    if ! "$self" && ! "$with_mls_go" && ((${#peers[@]} + ${#commands[@]} == 0)); then
+        parse --help
+    fi
 }
 
-# Plays every config with our client and one other in all roles, and prints their table.
+# pair NAME VERSION ADDRESS: plays every config with our client and one other in all roles, and prints
+# their table. pair NAME VERSION '' COMMAND starts the other one for each script.
 pair() {
-    local name=$1 address=$2 config suite files=() clients=(-client "$ours") random=()
-    [[ $address == "$ours" ]] || clients+=(-client "$address")
+    local name=$1 version=$2 address=$3 command=${4:-}
+    local config suite file common played='' status=0 files=() scripts
     rm -rf "${results:?}/$name"
     mkdir -p "$results/$name"
-    local common
+    [[ -z $command ]] || start_other
     common=$("$client" suites --client "$ours" --client "$address")
     for suite in ${suites:-$common}; do
         [[ " $common " == *" $suite "* ]] || continue
+        played+=" $suite"
         for config in $configs; do
-            random=()
-            # With 840 actors all assignments of two clients are not to be had.
-            [[ $config == deep_random ]] && random=(-random)
-            local file=$results/$name/$config-$suite.json
-            # shellcheck disable=SC2086
-            "$runner" "${clients[@]}" -config "$runner_configs/$config.json" -suite "$suite" \
-                "${random[@]}" $mode >"$file" 2>"$file.log" || true
-            files+=("$file")
+            scripts=("$runner_configs/$config.json")
+            if [[ -n $command ]]; then
+                "$client" split --into "$results/$name/scripts" "${scripts[@]}"
+                scripts=("$results/$name/scripts/$config".*.json)
+            fi
+            for config in "${scripts[@]}"; do
+                [[ -z $command ]] || start_other
+                file=$results/$name/$(basename "$config" .json)-$suite.json
+                play "$config" >"$file" 2>"$file.log" || true
+                files+=("$file")
+            done
         done
     done
-    "$client" report --name "circlet with $name" "${files[@]}"
+    [[ -z $command ]] || stop_other
+    "$client" report --name "circlet with $name" "${files[@]}" || status=$?
+    if "$write"; then table | "$here/put" "$name"; fi
+    return "$status"
+}
+
+# One config in one suite, with the variables of pair.
+play() {
+    local arguments=(-client "$ours" -config "$1" -suite "$suite")
+    [[ $address == "$ours" ]] || arguments+=(-client "$address")
+    # With 840 actors all assignments of two clients are not to be had.
+    [[ $1 != */deep_random* ]] || arguments+=(-random)
+    [[ -z $mode ]] || arguments+=("$mode")
+    "$runner" "${arguments[@]}"
+}
+
+# What INTEROP.md gets of a pair, with the variables of pair.
+table() {
+    local format=${mode#-}
+    printf '%s, cipher suites%s, handshakes %s, GREASE %s%s.\n\n' \
+        "$name${version:+ $version}" "$played" "${format:-public and private}" "$grease" \
+        "${flags[*]:+, ${flags[*]}}"
+    "$client" report --markdown "${files[@]}" || true
+}
+
+# Starts the other client of pair, in the place of the one that runs.
+start_other() {
+    local port
+    stop_other
+    port=$(free_port)
+    address=127.0.0.1:$port
+    # shellcheck disable=SC2086
+    start "$name" "$port" ${command//\{port\}/$port}
+    other=${started[-1]}
+}
+
+stop_other() {
+    [[ -n $other ]] || return 0
+    kill "$other" 2>/dev/null && wait "$other" 2>/dev/null
+    other=''
 }
 
 build_client() {
@@ -136,10 +196,9 @@ need_runner() {
         [[ -d $runner_configs ]] && return
         missing 'configs' "$runner_configs" 'a runner with the folder configs beside it'
     fi
-    local source=$runner_source build=$cache/runner
-    [[ -n $source ]] || source=$(module "$runner_module") ||
-        missing 'test runner' "$runner_module" \
-            '--runner PATH (with the folder configs beside it) or --runner-source DIR'
+    local source build=$cache/runner
+    source=$(module "$runner_module") ||
+        missing 'test runner' "$runner_module" '--runner PATH (with the folder configs beside it)'
     rm -rf "$build"
     cp -r "$source" "$build"
     chmod -R u+w "$build"
@@ -161,21 +220,15 @@ need_runner() {
 
 need_mls_go() {
     [[ -n $mls_go ]] && return
-    local build=$cache/mls-go
+    # The server is a module of its own that replaces its dependency by the folder around it.
+    local library server build=$cache/mls-go
+    library=$(module "$mls_go_module") && server=$(module "$mls_go_server_module") ||
+        missing "mls-go's interop server" "$mls_go_server_module" '--mls-go PATH'
     rm -rf "$build"
-    if [[ -n $mls_go_source ]]; then
-        cp -r "$mls_go_source" "$build"
-    else
-        # The server is a module of its own that replaces its dependency by the folder around it.
-        local library server
-        library=$(module "$mls_go_module") && server=$(module "$mls_go_server_module") ||
-            missing "mls-go's interop server" "$mls_go_server_module" \
-                '--mls-go PATH or --mls-go-source DIR'
-        cp -r "$library" "$build"
-        chmod -R u+w "$build"
-        mkdir -p "$build/interop"
-        cp -r "$server" "$build/interop/server"
-    fi
+    cp -r "$library" "$build"
+    chmod -R u+w "$build"
+    mkdir -p "$build/interop"
+    cp -r "$server" "$build/interop/server"
     chmod -R u+w "$build"
     (cd "$build/interop/server" && go build -o "$cache/bin/mls-go-server" .)
     mls_go=$cache/bin/mls-go-server
@@ -194,12 +247,13 @@ missing() {
 }
 
 started=()
+other=''
 
 # start NAME PORT COMMAND...: a server in the background, waited for.
 start() {
     local name=$1 port=$2 i
     shift 2
-    "$@" >"$results/$name.log" 2>&1 &
+    "$@" >>"$results/$name.log" 2>&1 &
     started+=($!)
     for i in {1..100}; do
         (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && return

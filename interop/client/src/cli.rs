@@ -38,9 +38,13 @@ circlet-interop run --client HOST:PORT [--client HOST:PORT]… [--config NAME [-
 circlet-interop suites --client HOST:PORT [--client HOST:PORT]…
     The cipher suites that all these clients have.
 
-circlet-interop report --name NAME FILE…
-    The table of what the working group's runner has written, one file CONFIG-SUITE.json for each run.
-    Exits with 1 if a case failed.
+circlet-interop split --into FOLDER FILE…
+    Writes each script of the working group's configs into a file of its own, CONFIG.SCRIPT.json.
+
+circlet-interop report [--name NAME | --markdown] FILE…
+    The table of what the working group's runner has written, one file CONFIG-SUITE.json or
+    CONFIG.SCRIPT-SUITE.json for each run; as Markdown a line for each config. Exits with 1 if a case
+    failed.
 ";
 
 /// Whether everything that was tested is right.
@@ -113,13 +117,22 @@ pub fn run(
             Ok(Verdict::Good)
         }
         "report" => {
-            let (name, files) = report_options(arguments)?;
+            let ReportOptions { name, markdown, files } = report_options(arguments)?;
             let report = official::read(&files)?;
+            if markdown {
+                out.write_all(report.markdown().as_bytes())?;
+                return Ok(verdict(&report));
+            }
             writeln!(out, "{name}\n{}", Row::HEAD)?;
             for row in &report.rows {
                 writeln!(out, "{row}")?;
             }
             finish(&report, out)
+        }
+        "split" => {
+            let (folder, files) = split_options(arguments)?;
+            official::split(&files, &folder)?;
+            Ok(Verdict::Good)
         }
         "--help" | "help" => {
             out.write_all(HELP.as_bytes())?;
@@ -131,7 +144,11 @@ pub fn run(
 
 fn finish(report: &Report, out: &mut dyn Write) -> Result<Verdict, Problem> {
     writeln!(out, "{}", report.summary())?;
-    Ok(if report.is_good() { Verdict::Good } else { Verdict::Bad })
+    Ok(verdict(report))
+}
+
+fn verdict(report: &Report) -> Verdict {
+    if report.is_good() { Verdict::Good } else { Verdict::Bad }
 }
 
 async fn serve(address: SocketAddr, options: Options, out: &mut dyn Write) -> Result<(), Problem> {
@@ -193,18 +210,38 @@ fn run_options(mut arguments: impl Iterator<Item = String>) -> Result<runner::Op
     Ok(options)
 }
 
-fn report_options(
-    mut arguments: impl Iterator<Item = String>,
-) -> Result<(String, Vec<PathBuf>), Problem> {
-    let (mut name, mut files) = (String::new(), Vec::new());
+#[derive(Default)]
+struct ReportOptions {
+    name: String,
+    markdown: bool,
+    files: Vec<PathBuf>,
+}
+
+fn report_options(mut arguments: impl Iterator<Item = String>) -> Result<ReportOptions, Problem> {
+    let mut options = ReportOptions::default();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--name" => name = value_of(&argument, &mut arguments)?,
+            "--name" => options.name = value_of(&argument, &mut arguments)?,
+            "--markdown" => options.markdown = true,
+            option if option.starts_with("--") => return Err(no_option(option)),
+            file => options.files.push(file.into()),
+        }
+    }
+    Ok(options)
+}
+
+fn split_options(
+    mut arguments: impl Iterator<Item = String>,
+) -> Result<(PathBuf, Vec<PathBuf>), Problem> {
+    let (mut folder, mut files) = (None, Vec::new());
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--into" => folder = Some(value_of(&argument, &mut arguments)?.into()),
             option if option.starts_with("--") => return Err(no_option(option)),
             file => files.push(file.into()),
         }
     }
-    Ok((name, files))
+    Ok((folder.ok_or_else(|| Problem::Usage("--into is missing".to_owned()))?, files))
 }
 
 fn no_option(option: &str) -> Problem {
@@ -256,6 +293,8 @@ mod tests {
             ("run --client a:1 --config none", "there is no such script"),
             ("run --client a:1 --suite one", "--suite can't be one"),
             ("run --whatever x", "there is no option --whatever"),
+            ("report --whatever x", "there is no option --whatever"),
+            ("split a.json", "--into is missing"),
         ] {
             let found = problem(arguments);
             assert!(found.starts_with(expected), "{arguments}: {found}");

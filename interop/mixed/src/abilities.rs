@@ -73,6 +73,24 @@ pub enum Operation {
     SpoiledWelcome,
     /// A Commit with PSKs both by value and by reference.
     PsksByValueAndReference,
+    /// Proposing an Add from outside, as an external sender.
+    OutsideAdd,
+    /// Proposing a Remove as an external sender.
+    OutsideRemove,
+    /// Proposing an external PSK as an external sender.
+    OutsidePsk,
+    /// Proposing other extensions as an external sender.
+    OutsideExtensions,
+    /// Proposing its own Add as one who is no member.
+    AskToJoin,
+    /// Being in a group that is re-initialized.
+    ReInit,
+    /// Being in a group that is re-initialized while its tree has blank leaves.
+    ReInitWithBlanks,
+    /// Being in a branch of a group.
+    Branch,
+    /// Joining a branch by a KeyPackage with another signature key than that in the group.
+    BranchWithOtherKey,
     /// Reading a late message of a sender that has another signature key now, or was removed.
     LateFromChanged,
 }
@@ -136,6 +154,27 @@ pub const LEFT_OUT: &[LeftOut] = &[
         operation: Operation::SpoiledWelcome,
         why: "deletes the KeyPackage's keys before it has read the Welcome",
     },
+    LeftOut {
+        peer: Peer::OpenMls,
+        operation: Operation::OutsidePsk,
+        why: "takes no pre-shared keys from external senders",
+    },
+    LeftOut {
+        peer: Peer::MlsRs,
+        operation: Operation::ReInitWithBlanks,
+        why: "wants the new group's tree to be as long as the old one's",
+    },
+    LeftOut {
+        peer: Peer::MlsRs,
+        operation: Operation::BranchWithOtherKey,
+        why: "signs in the branch with the group's key, not that of its KeyPackage",
+    },
+    LeftOut {
+        peer: Peer::OpenMls,
+        operation: Operation::ReInit,
+        why: "does not commit a ReInit and has no call for what follows",
+    },
+    LeftOut { peer: Peer::OpenMls, operation: Operation::Branch, why: "has no call for it" },
     LeftOut {
         peer: Peer::MlsRs,
         operation: Operation::SpoiledMessage,

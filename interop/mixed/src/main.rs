@@ -34,25 +34,41 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
+    println!("{}.\n", versions());
     println!(
-        "| suite | members of | seeds | epochs | commits by | proposals | messages | read | lost races | disagreements | left out |"
+        "| suite | members of | seeds | epochs | commits by | proposals | from outside | messages | read | lost races | successors | branches | disagreements |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
-    let mut failed = false;
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    let mut disagreements = 0;
+    let mut sum = Tally::default();
     for suite in &arguments.suites {
-        failed |= run_suite(*suite, &arguments);
+        let (tally, disagreed) = run_suite(*suite, &arguments);
+        disagreements += disagreed;
+        sum.add(&tally);
     }
-    if !LEFT_OUT.is_empty() {
-        println!();
-        for row in LEFT_OUT {
-            println!("{} {}: {}", row.peer, row.operation, row.why);
+    println!("\nSteps that were left out:\n");
+    for row in LEFT_OUT {
+        if let Some(count) = sum.left_out.get(&(row.peer, row.operation)) {
+            println!("- {} `{}`, {count} times: {}", row.peer, row.operation, row.why);
         }
     }
-    ExitCode::from(u8::from(failed))
+    ExitCode::from(u8::from(disagreements > 0))
 }
 
-/// Prints one row, and each disagreement on standard error. Says whether there was one.
-fn run_suite(suite: u16, arguments: &Arguments) -> bool {
+/// The versions of the libraries that this program was built with.
+fn versions() -> String {
+    const LOCK: &str = include_str!("../../Cargo.lock");
+    let version = |name: &str| {
+        let package = LOCK.split("[[package]]").find(|one| one.contains(&format!("\"{name}\"\nv")));
+        let line = package.and_then(|one| one.lines().find(|line| line.starts_with("version")));
+        line.and_then(|line| line.split('"').nth(1)).unwrap_or("?").to_owned()
+    };
+    let name = |peer: &Peer| format!("{peer} {}", version(peer.name()));
+    Peer::ALL.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// Prints one row, and each disagreement on standard error. Gives their number.
+fn run_suite(suite: u16, arguments: &Arguments) -> (Tally, usize) {
     let peers: Vec<_> =
         arguments.peers.iter().copied().filter(|peer| supports(*peer, suite)).collect();
     let mut tally = Tally::default();
@@ -70,24 +86,21 @@ fn run_suite(suite: u16, arguments: &Arguments) -> bool {
     let names: Vec<_> = peers.iter().map(|peer| peer.name()).collect();
     let commits: Vec<_> =
         tally.commits.iter().map(|(peer, count)| format!("{peer} {count}")).collect();
-    let left_out: Vec<_> = tally
-        .left_out
-        .iter()
-        .map(|((peer, operation), count)| format!("{peer} {operation} {count}"))
-        .collect();
     println!(
-        "| {suite} | {} | {} | {} | {} | {} | {} | {} | {} | {disagreements} | {} |",
+        "| {suite} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {disagreements} |",
         names.join(", "),
         tally.seeds,
         tally.epochs,
         commits.join(", "),
         tally.proposals,
+        tally.outside,
         tally.messages,
         tally.reads,
         tally.lost,
-        left_out.join(", "),
+        tally.successors,
+        tally.branches,
     );
-    disagreements > 0
+    (tally, disagreements)
 }
 
 /// Prints the kinds of differences of a file.

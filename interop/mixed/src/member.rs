@@ -83,6 +83,8 @@ pub struct Setup {
 pub enum Proposal {
     /// Adds the client of this KeyPackage, an encoded MLSMessage.
     Add(Vec<u8>),
+    /// Adds whoever proposes it, who is no member ([`Member::ask`]).
+    OwnAdd,
     /// Removes the member at this leaf.
     Remove(u32),
     /// Renews the proposer's own leaf, with a new signature key or not. By reference only.
@@ -96,6 +98,21 @@ pub enum Proposal {
     ResumptionPsk(u64),
     /// Replaces the group's extensions by these: type and data.
     Extensions(Vec<(u16, Vec<u8>)>),
+    /// Closes the group in favour of one of this id with these extensions, of the same suite.
+    ReInit {
+        /// The new group's id.
+        group_id: Vec<u8>,
+        /// Its extensions: type and data.
+        extensions: Vec<(u16, Vec<u8>)>,
+    },
+}
+
+impl Proposal {
+    /// Whether it adds a member.
+    #[must_use]
+    pub fn adds(&self) -> bool {
+        matches!(self, Self::Add(_) | Self::OwnAdd)
+    }
 }
 
 /// What a Commit is to be.
@@ -256,6 +273,52 @@ pub trait Member {
     /// # Errors
     /// The library's.
     fn refused(&mut self) -> Result<(), Fault>;
+
+    /// Asks from outside to be added to the group of this id and GroupInfo, with the tree inside,
+    /// in this epoch: a proposal.
+    ///
+    /// # Errors
+    /// The library's.
+    fn ask(&mut self, group_id: &[u8], epoch: u64, group_info: &[u8]) -> Result<Vec<u8>, Fault>;
+
+    /// A fresh KeyPackage for the group that takes the place of one that is closed.
+    ///
+    /// # Errors
+    /// The library's.
+    fn successor_key_package(&mut self) -> Result<Vec<u8>, Fault>;
+
+    /// Creates the group that takes the place of one that is closed, with all other members'
+    /// KeyPackages. Gives the Welcome, with the tree inside.
+    ///
+    /// # Errors
+    /// The library's.
+    fn create_successor(&mut self, key_packages: &[Vec<u8>]) -> Result<Vec<u8>, Fault>;
+
+    /// Joins the group that takes the place of one that is closed.
+    ///
+    /// # Errors
+    /// The library's.
+    fn join_successor(&mut self, welcome: &[u8]) -> Result<(), Fault>;
+
+    /// Creates a branch, with the KeyPackages of some other members, and goes there. Gives the
+    /// Welcome, with the tree inside.
+    ///
+    /// # Errors
+    /// The library's.
+    fn create_branch(
+        &mut self,
+        group_id: &[u8],
+        key_packages: &[Vec<u8>],
+    ) -> Result<Vec<u8>, Fault>;
+
+    /// Joins a branch and goes there.
+    ///
+    /// # Errors
+    /// The library's.
+    fn join_branch(&mut self, welcome: &[u8]) -> Result<(), Fault>;
+
+    /// Leaves a branch for good and goes back to the group.
+    fn leave_branch(&mut self);
 
     /// Takes a message of the group.
     ///

@@ -4,6 +4,15 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
+use std::sync::Arc;
+
+use circlet::crypto::providers::DefaultProvider;
+use circlet::crypto::{CipherSuite, Suite, SystemRng};
+use circlet::group::{Outsider, Settings};
+use circlet::identity::{Credential, Signer, SigningKey};
+use circlet::message::{GroupId, Proposal as Outside};
+use circlet::schedule::{PreSharedKeyId, Psk};
+use circlet::tree::{ExternalSender, LeafIndex};
 use circlet_mixed::member::{CommitPlan, Event, Fault, Member, Peer, Proposal, Setup};
 use circlet_mixed::peers::new_member;
 
@@ -267,4 +276,115 @@ fn flipped(message: &[u8]) -> Vec<u8> {
     let mut flipped = message.to_vec();
     *flipped.last_mut().unwrap() ^= 1;
     flipped
+}
+
+/// A group of these whose external senders are one, with a proposal of its.
+fn from_outside(peers: &[Peer], proposal: Outside) -> (Vec<Box<dyn Member>>, Vec<u8>) {
+    let suite = Suite::new(Arc::new(DefaultProvider::new()), CipherSuite(1)).unwrap();
+    let key = SigningKey::generate(&suite, &mut SystemRng).unwrap();
+    let (signature_key, credential) = (key.public_key().clone(), Credential::basic("server"));
+    let sender = ExternalSender { signature_key, credential };
+    let data = ExternalSender::to_extension(&[sender]).unwrap().data;
+    let mut members = group(peers);
+    let commit = members[0].commit(&plan(vec![Proposal::Extensions(vec![(5, data)])])).unwrap();
+    members[0].accepted().unwrap();
+    for member in &mut members[1..] {
+        assert_eq!(member.receive(&commit), Ok(Event::Commit));
+    }
+    let outsider = Outsider {
+        settings: Settings::new(suite),
+        group_id: GroupId::new(b"group"),
+        epoch: members[0].view().unwrap().epoch,
+        authenticated_data: Vec::new(),
+    };
+    (members, outsider.propose(0, proposal, &key).unwrap())
+}
+
+/// Difference 12.
+#[test]
+fn openmls_takes_no_psks_from_external_senders() {
+    let psk = Psk::External { psk_id: b"psk".to_vec() };
+    let proposal = Outside::PreSharedKey(PreSharedKeyId { psk, psk_nonce: vec![7; 32] });
+    let peers = [Peer::Circlet, Peer::OpenMls, Peer::MlsRs];
+    let (mut members, wire) = from_outside(&peers, proposal);
+    for (member, peer) in members.iter_mut().zip(peers) {
+        let received = member.receive(&wire);
+        match peer {
+            Peer::OpenMls => refuses(received, "UnsupportedProposalType"),
+            _ => assert_eq!(received, Ok(Event::Proposal)),
+        }
+    }
+    // What else an external sender may propose it takes.
+    let (mut members, wire) = from_outside(&peers, Outside::Remove(LeafIndex(2)));
+    members.iter_mut().for_each(|one| assert_eq!(one.receive(&wire), Ok(Event::Proposal)));
+}
+
+/// The members close their group.
+fn close(members: &mut [Box<dyn Member>]) {
+    let reinit = Proposal::ReInit { group_id: b"successor".to_vec(), extensions: Vec::new() };
+    let commit = members[0].commit(&plan(vec![reinit])).unwrap();
+    members[0].accepted().unwrap();
+    for member in &mut members[1..] {
+        assert_eq!(member.receive(&commit), Ok(Event::Commit));
+    }
+}
+
+/// Difference 13.
+#[test]
+fn mls_rs_wants_the_successors_tree_to_be_as_long() {
+    for blank in [false, true] {
+        let mut members = group(&[Peer::Circlet, Peer::Circlet, Peer::MlsRs]);
+        if blank {
+            let commit = members[0].commit(&plan(vec![Proposal::Remove(1)])).unwrap();
+            members[0].accepted().unwrap();
+            assert_eq!(members[2].receive(&commit), Ok(Event::Commit));
+            members.remove(1);
+        }
+        close(&mut members);
+        let others = members[1..].iter_mut();
+        let key_packages: Vec<_> = others.map(|one| one.successor_key_package().unwrap()).collect();
+        let welcome = members[0].create_successor(&key_packages).unwrap();
+        let joined = members.last_mut().unwrap().join_successor(&welcome);
+        if blank {
+            refuses(joined, "NotASubgroup");
+        } else {
+            joined.unwrap();
+        }
+    }
+}
+
+/// Difference 14.
+#[test]
+fn mls_rs_signs_in_a_branch_with_the_groups_key() {
+    for new_key in [false, true] {
+        let mut members = group(&[Peer::Circlet, Peer::MlsRs]);
+        let commit = members[1].commit(&CommitPlan { new_key, ..plan(vec![]) }).unwrap();
+        members[1].accepted().unwrap();
+        assert_eq!(members[0].receive(&commit), Ok(Event::Commit));
+        let key_package = members[1].key_package().unwrap();
+        let welcome = members[0].create_branch(b"branch", &[key_package]).unwrap();
+        members[1].join_branch(&welcome).unwrap();
+        let wire = members[1].send(b"data", b"").unwrap();
+        let read = members[0].receive(&wire);
+        if new_key {
+            refuses(read, "ContentSignature");
+        } else {
+            assert!(matches!(read, Ok(Event::Message { .. })), "{read:?}");
+        }
+    }
+}
+
+/// No difference: nobody adds a member by the key that its Update gives up in the same Commit.
+#[test]
+fn nobody_adds_a_member_by_its_old_key() {
+    for (peer, why) in [
+        (Peer::Circlet, "AlreadyMember"),
+        (Peer::OpenMls, "DuplicateSignatureKey"),
+        (Peer::MlsRs, "DuplicateLeafData"),
+    ] {
+        let mut members = group(&[peer, Peer::Circlet]);
+        let again = Proposal::Add(members[1].key_package().unwrap());
+        propose(&mut members, 1, &Proposal::Update { new_key: true });
+        refuses(members[0].commit(&plan(vec![again])), why);
+    }
 }

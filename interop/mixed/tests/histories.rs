@@ -19,6 +19,7 @@ fn agree(suite: u16) {
     }
     assert!(tally.epochs > 200 && tally.proposals > 100 && tally.lost > 20, "{tally:?}");
     assert!(tally.messages > 200 && tally.reads > tally.messages, "{tally:?}");
+    assert!(tally.outside > 10, "{tally:?}");
 }
 
 fn options(suite: u16, peers: &[Peer], seed: u64) -> Options {
@@ -77,7 +78,8 @@ fn suite_7() {
 /// be required.
 #[test]
 fn circlet_and_mls_rs() {
-    agree_among(1, &[Peer::Circlet, Peer::MlsRs]);
+    let tally = agree_among(1, &[Peer::Circlet, Peer::MlsRs]);
+    assert!(tally.successors > 3 && tally.branches > 3, "{tally:?}");
 }
 
 #[test]

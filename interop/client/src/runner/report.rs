@@ -1,4 +1,5 @@
-use std::fmt;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 
 /// What came of all scripts.
 #[derive(Clone, Debug, Default)]
@@ -24,13 +25,41 @@ impl Report {
     /// Whether there were cases, and all passed.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        !self.rows.is_empty() && self.rows.iter().all(|row| row.failed == 0 && row.passed > 0)
+        !self.rows.is_empty() && self.rows.iter().all(Row::is_good)
     }
 
     /// How many scripts passed in all their cases.
     #[must_use]
     pub fn scripts_passed(&self) -> usize {
-        self.rows.iter().filter(|row| row.failed == 0 && row.passed > 0).count()
+        self.rows.iter().filter(|row| row.is_good()).count()
+    }
+
+    /// The table in Markdown, shorter: a line for each kind of scripts, and one for each script of
+    /// which a case failed.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut kinds: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+        for row in &self.rows {
+            let kind = row.script.split_once('/').map_or(&*row.script, |(kind, _)| kind);
+            kinds.entry(kind).or_default().push(row);
+        }
+        let mut text = String::from("| scripts | pass | cases | pass | first error |\n");
+        text.push_str("|---|---|---|---|---|\n");
+        for (kind, rows) in kinds {
+            let sum = |count: fn(&Row) -> usize| rows.iter().map(|row| count(row)).sum::<usize>();
+            let (cases, passed) = (sum(|row| row.passed + row.failed), sum(|row| row.passed));
+            let good = rows.iter().filter(|row| row.is_good()).count();
+            let all = rows.len();
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "| {kind} | {good} of {all} | {cases} | {passed} | |");
+            for row in rows.iter().filter(|row| !row.is_good()) {
+                let error = row.error.as_deref().unwrap_or_default().replace('|', "\\|");
+                let (script, cases, passed) = (&row.script, row.passed + row.failed, row.passed);
+                let _ = writeln!(text, "| {script} | | {cases} | {passed} | {error} |");
+            }
+        }
+        let _ = writeln!(text, "\n{}.", self.summary());
+        text
     }
 
     /// The line after the table.
@@ -50,6 +79,11 @@ impl Row {
 
     pub(crate) fn new(script: String) -> Self {
         Self { script, passed: 0, failed: 0, error: None }
+    }
+
+    /// Whether there were cases, and all passed.
+    fn is_good(&self) -> bool {
+        self.failed == 0 && self.passed > 0
     }
 
     pub(crate) fn count(&mut self, outcome: Result<(), String>) {
@@ -73,5 +107,37 @@ impl fmt::Display for Row {
             "{}",
             format!("{script:<48}  {cases:>5}  {passed:>6}  {failed:>6}  {error}").trim_end()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markdown_sums_up_what_passed_and_names_what_did_not() {
+        let row = |script: &str, passed, error: Option<&str>| Row {
+            script: script.into(),
+            passed,
+            failed: usize::from(error.is_some()),
+            error: error.map(Into::into),
+        };
+        let rows = vec![
+            row("commit/add", 4, None),
+            row("branch/base", 2, None),
+            row("commit/remove", 3, Some("step 1: a | b")),
+        ];
+        let text = Report { rows }.markdown();
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "| branch | 1 of 1 | 2 | 2 | |",
+                "| commit | 1 of 2 | 8 | 7 | |",
+                "| commit/remove | | 4 | 3 | step 1: a \\| b |",
+                "",
+                "2 of 3 scripts passed in all their cases, 9 of 10 cases.",
+            ]
+        );
     }
 }

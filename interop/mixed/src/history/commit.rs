@@ -58,6 +58,13 @@ impl World {
         self.decide(vec![made])
     }
 
+    /// A member makes this Commit, and it wins.
+    pub(super) fn commit_plan(&mut self, at: usize, plan: CommitPlan) -> Result<(), What> {
+        self.read_inbox(at)?;
+        let made = self.make_plan(at, plan)?;
+        self.decide(made.into_iter().collect())
+    }
+
     /// A member makes a Commit.
     fn make(&mut self, at: usize) -> Result<Option<Made>, What> {
         self.read_inbox(at)?;
@@ -65,6 +72,10 @@ impl World {
             return Ok(None);
         }
         let plan = self.plan(at)?;
+        self.make_plan(at, plan)
+    }
+
+    fn make_plan(&mut self, at: usize, plan: CommitPlan) -> Result<Option<Made>, What> {
         let Some(player) = self.players.get_mut(at) else { return Ok(None) };
         let by = player.name.clone();
         let what: Vec<_> = plan.by_value.iter().map(words).collect();

@@ -3,8 +3,10 @@
 
 mod check;
 mod commit;
+mod continued;
 mod deliver;
 mod log;
+mod outside;
 mod propose;
 mod world;
 
@@ -55,6 +57,12 @@ pub struct Tally {
     pub proposals: usize,
     /// Commits that lost a race.
     pub lost: usize,
+    /// Proposals of those who are no members, among all.
+    pub outside: usize,
+    /// Groups that took the place of another.
+    pub successors: usize,
+    /// Branches of a group.
+    pub branches: usize,
     /// Steps that were left out by the table.
     pub left_out: BTreeMap<(Peer, Operation), usize>,
 }
@@ -68,6 +76,9 @@ impl Tally {
         self.reads += other.reads;
         self.proposals += other.proposals;
         self.lost += other.lost;
+        self.outside += other.outside;
+        self.successors += other.successors;
+        self.branches += other.branches;
         for (peer, count) in &other.commits {
             *self.commits.entry(*peer).or_default() += count;
         }

@@ -8,29 +8,43 @@ use super::world::{Waiting, What, World};
 impl World {
     /// Somebody proposes something.
     pub(super) fn propose(&mut self) -> Result<(), What> {
+        match self.prng.below(100) {
+            0..15 => return self.propose_from_outside(),
+            15..23 => return self.ask_to_join(),
+            _ => {}
+        }
         let at = self.prng.below(self.players.len());
         self.read_inbox(at)?;
         let Some((operation, proposal)) = self.some_proposal(at)? else { return Ok(()) };
         if !self.able(at, operation) {
-            if operation == Operation::ProposeAdd {
-                let candidate = self.candidates.pop();
-                self.gone.extend(candidate.filter(|candidate| candidate.since > 0));
-            }
+            self.drop_candidate(&proposal);
             return Ok(());
         }
         let Some(player) = self.players.get_mut(at) else { return Ok(()) };
         let name = player.name.clone();
         let wire = player.member.propose(&proposal);
-        let words = words(&proposal);
-        let wire = self.done(wire, &name, &format!("proposes {words}"))?;
-        self.log.sent(format!("{name} proposes {words}"), &wire);
+        let wire = self.done(wire, &name, &format!("proposes {}", words(&proposal)))?;
+        self.spread_proposal(name, proposal, wire);
+        Ok(())
+    }
+
+    /// A proposal is on its way to all others.
+    pub(super) fn spread_proposal(&mut self, by: String, proposal: Proposal, wire: Vec<u8>) {
+        self.log.sent(format!("{by} proposes {}", words(&proposal)), &wire);
         self.tally.proposals += 1;
         let number = self.waiting.len();
-        self.waiting.push(Waiting { by: name.clone(), proposal, wire });
-        for player in self.players.iter_mut().filter(|player| player.name != name) {
+        for player in self.players.iter_mut().filter(|player| player.name != by) {
             player.inbox.push(number);
         }
-        Ok(())
+        self.waiting.push(Waiting { by, proposal, wire });
+    }
+
+    /// A client that was to be added is not.
+    pub(super) fn drop_candidate(&mut self, proposal: &Proposal) {
+        if matches!(proposal, Proposal::Add(_)) {
+            let candidate = self.candidates.pop();
+            self.gone.extend(candidate.filter(|candidate| candidate.since > 0));
+        }
     }
 
     /// Something that this member may propose now. What contradicts a proposal that waits is left
@@ -40,12 +54,12 @@ impl World {
             return Ok(None);
         };
         let has = |test: fn(&Proposal) -> bool| self.waiting.iter().any(|one| test(&one.proposal));
-        let adds = has(|one| matches!(one, Proposal::Add(_)));
+        let adds = has(Proposal::adds);
         let resumes = has(|one| matches!(one, Proposal::ResumptionPsk(_)));
         let extends = !self.contradictions && has(|one| matches!(one, Proposal::Extensions(_)));
         let again = self.contradictions && self.prng.percent(20);
         Ok(match self.prng.below(8) {
-            0 if again && adds => {
+            0 if again && has(|one| matches!(one, Proposal::Add(_))) => {
                 let same = self.waiting.iter().find(|one| matches!(one.proposal, Proposal::Add(_)));
                 same.map(|one| (Operation::ProposeAddAgain, one.proposal.clone()))
             }
@@ -120,6 +134,7 @@ impl World {
 pub(super) fn words(proposal: &Proposal) -> String {
     match proposal {
         Proposal::Add(_) => "an Add".into(),
+        Proposal::OwnAdd => "its own Add".into(),
         Proposal::Remove(leaf) => format!("to remove leaf {leaf}"),
         Proposal::Update { new_key: false } => "an Update".into(),
         Proposal::Update { new_key: true } => "an Update with a new signature key".into(),
@@ -129,5 +144,6 @@ pub(super) fn words(proposal: &Proposal) -> String {
             let types: Vec<_> = list.iter().map(|(extension_type, _)| *extension_type).collect();
             format!("the extensions {types:?}")
         }
+        Proposal::ReInit { .. } => "a ReInit".into(),
     }
 }

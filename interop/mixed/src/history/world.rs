@@ -6,6 +6,7 @@ use crate::peers::{new_member, supports};
 use crate::prng::Prng;
 
 use super::log::Log;
+use super::outside::Bystander;
 use super::{Options, Tally};
 
 /// An extension type that every member is told to support, from the range for private use.
@@ -70,14 +71,22 @@ pub(super) struct World {
     /// Whether proposals may contradict others that wait: the committer has to choose.
     pub(super) contradictions: bool,
     names: usize,
+    pub(super) group_id: Vec<u8>,
+    /// Whose key may be among the group's external senders.
+    pub(super) bystander: Option<Bystander>,
 }
 
 impl World {
     pub(super) fn new(options: &Options) -> Self {
         let mut prng = Prng::new(options.seed.wrapping_mul(7).wrapping_add(options.suite.into()));
-        let bear = |operation| {
+        let mut tally = Tally { seeds: 1, ..Tally::default() };
+        let mut bear = |operation| {
             let has_suite = |peer: &&Peer| supports(**peer, options.suite);
-            options.peers.iter().filter(has_suite).all(|peer| options.asks(*peer, operation))
+            let can_not = |peer: &&Peer| !options.asks(**peer, operation);
+            let unable = options.peers.iter().filter(has_suite).filter(can_not);
+            let unable =
+                unable.map(|peer| *tally.left_out.entry((*peer, operation)).or_default() += 1);
+            unable.count() == 0
         };
         let contradictions = prng.percent(30);
         let each_its_own = prng.percent(20);
@@ -95,7 +104,7 @@ impl World {
             setup,
             prng,
             log: Log::default(),
-            tally: Tally { seeds: 1, ..Tally::default() },
+            tally,
             players: Vec::new(),
             gone: Vec::new(),
             candidates: Vec::new(),
@@ -106,6 +115,8 @@ impl World {
             each_its_own,
             contradictions,
             names: 0,
+            group_id: Vec::new(),
+            bystander: None,
         }
     }
 
@@ -117,9 +128,10 @@ impl World {
             self.psks.push((id, secret));
         }
         let mut creator = self.new_player()?;
-        let group_id = self.prng.bytes(16);
+        self.group_id = self.prng.bytes(16);
+        self.bystander = Some(Bystander::new(self.setup.suite, self.prng.next())?);
         self.log.say(format!("{} creates the group", creator.name));
-        let created = creator.member.create(&group_id);
+        let created = creator.member.create(&self.group_id);
         self.done(created, &creator.name, "creates the group")?;
         self.players.push(creator);
         self.check_views()?;
@@ -136,8 +148,10 @@ impl World {
             0..36 => self.commit(),
             36..62 => self.propose(),
             62..88 => self.send(),
-            88..95 => self.join_externally(),
-            _ => self.come_back(),
+            88..93 => self.join_externally(),
+            93..96 => self.come_back(),
+            96..98 => self.reinitialize(),
+            _ => self.branch(),
         }?;
         self.deliver_some()
     }
@@ -199,7 +213,7 @@ impl World {
     /// Whether these proposals, or those that wait, add somebody.
     pub(super) fn adds(&self, by_value: &[Proposal]) -> bool {
         let waiting = self.waiting.iter().map(|waiting| &waiting.proposal);
-        by_value.iter().chain(waiting).any(|one| matches!(one, Proposal::Add(_)))
+        by_value.iter().chain(waiting).any(Proposal::adds)
     }
 
     /// An epoch whose resumption PSK all members have.
@@ -213,9 +227,10 @@ impl World {
         Some(first + self.prng.below(count) as u64)
     }
 
-    /// Whether all members can bear something.
-    pub(super) fn everybody(&self, operation: Operation) -> bool {
-        self.players.iter().all(|player| self.options.asks(player.member.peer(), operation))
+    /// Whether all members can bear something; those who can't are counted.
+    pub(super) fn everybody(&mut self, operation: Operation) -> bool {
+        let able = (0..self.players.len()).filter(|at| self.able(*at, operation)).count();
+        able == self.players.len()
     }
 
     /// Whether this member can do something; else it is counted as left out.
@@ -247,9 +262,11 @@ impl World {
             let [high, low] = EXTENSION_TYPE.to_be_bytes();
             list.push((3, vec![2, high, low, 0, 2, 0, 1]));
         }
-        if self.prng.percent(30) {
-            // ExternalSenders: none.
-            list.push((5, vec![0]));
+        if self.prng.percent(60) {
+            // ExternalSenders: one, or none.
+            let one = self.prng.percent(70);
+            let senders = self.bystander.as_ref().filter(|_| one).map(Bystander::extension);
+            list.push((5, senders.unwrap_or_else(|| vec![0])));
         }
         list
     }

@@ -1,8 +1,8 @@
 //! Circlet, through its public API only.
 
-use circlet::client::{DeliveryId, PendingCommit, PendingJoin};
+use circlet::client::{Continued, DeliveryId, PendingCommit, PendingJoin, ReInitOptions};
 use circlet::crypto::{CipherSuite, Rng, RngError, Secret};
-use circlet::group::{Grease, GroupInfoOptions, HandshakeFormat, LeafChange, Padding};
+use circlet::group::{Grease, GroupInfoOptions, HandshakeFormat, LeafChange, Padding, Policy};
 use circlet::message::GroupId;
 use circlet::tree::{Extension, ExtensionType, Extensions, LeafIndex};
 use circlet::{Client, Group, Received};
@@ -14,6 +14,8 @@ use crate::prng::Prng;
 pub struct CircletMember {
     client: Client,
     group: Option<Group>,
+    /// The group that the present one is a branch of.
+    parent: Option<Group>,
     staged: Option<Staged>,
 }
 
@@ -22,7 +24,14 @@ enum Staged {
     Join(PendingJoin),
 }
 
-struct SeededRng(Prng);
+/// Randomness that repeats.
+pub(crate) struct SeededRng(Prng);
+
+impl SeededRng {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(Prng::new(seed))
+    }
+}
 
 impl Rng for SeededRng {
     fn fill(&mut self, out: &mut [u8]) -> Result<(), RngError> {
@@ -49,20 +58,29 @@ impl CircletMember {
             if setup.grease_extensions { Grease::Everywhere } else { Grease::Capabilities };
         let mut builder = Client::builder(name)
             .cipher_suite(CipherSuite(setup.suite))
-            .rng(SeededRng(Prng::new(number)))
+            .rng(SeededRng::new(number))
             .handshake(handshake)
             .padding(padding)
             .grease(grease)
+            .policy(Policy { new_member_proposals: true, ..Policy::default() })
             .register_extension_type(ExtensionType(setup.extension_type));
         if setup.application_ids {
             builder = builder.leaf_extension(Extension::application_id(name).map_err(Fault::of)?);
         }
         let client = builder.build().map_err(Fault::of)?;
-        Ok(Self { client, group: None, staged: None })
+        Ok(Self { client, group: None, parent: None, staged: None })
     }
 
     fn group(&self) -> Result<&Group, Fault> {
         self.group.as_ref().ok_or_else(|| Fault("in no group".into()))
+    }
+
+    /// Goes to a group that continues the present one. Gives its Welcome.
+    fn begin(&mut self, continued: &Continued) -> Result<Vec<u8>, Fault> {
+        let welcome = continued.welcome().ok_or_else(|| Fault("no Welcome".into()))?;
+        self.acknowledge(welcome.id())?;
+        self.group = Some(continued.group().clone());
+        Ok(welcome.to_vec())
     }
 
     /// What was handed out is forgotten.
@@ -126,12 +144,14 @@ impl Member for CircletMember {
         let group = self.group()?;
         let message = match proposal {
             Proposal::Add(key_package) => group.propose_add(key_package),
+            Proposal::OwnAdd => return Err(Fault("its own Add as a member".into())),
             Proposal::Remove(leaf) => group.propose_remove(LeafIndex(*leaf)),
             Proposal::Update { new_key: false } => group.propose_update(),
             Proposal::Update { new_key: true } => group.propose_leaf(LeafChange::default(), true),
             Proposal::Psk(id) => group.propose_psk(id.clone()),
             Proposal::ResumptionPsk(epoch) => group.propose_resumption_psk(group.id(), *epoch),
             Proposal::Extensions(list) => group.propose_extensions(extensions(list)),
+            Proposal::ReInit { .. } => group.propose_reinit(reinit(proposal)),
         };
         let message = message.map_err(Fault::of)?;
         self.acknowledge(message.id())?;
@@ -145,10 +165,13 @@ impl Member for CircletMember {
             commit = match proposal {
                 Proposal::Add(key_package) => commit.add(key_package),
                 Proposal::Remove(leaf) => commit.remove(LeafIndex(*leaf)),
-                Proposal::Update { .. } => return Err(Fault("an Update by value".into())),
+                Proposal::OwnAdd | Proposal::Update { .. } => {
+                    return Err(Fault("not by value".into()));
+                }
                 Proposal::Psk(id) => commit.psk(id.clone()),
                 Proposal::ResumptionPsk(epoch) => commit.resumption_psk(group.id(), *epoch),
                 Proposal::Extensions(list) => commit.extensions(extensions(list)),
+                Proposal::ReInit { .. } => commit.reinit(reinit(proposal)),
             };
         }
         if plan.without_path {
@@ -188,6 +211,52 @@ impl Member for CircletMember {
             Some(Staged::Join(pending)) => pending.discard().map_err(Fault::of),
             None => Err(Fault("nothing staged".into())),
         }
+    }
+
+    fn ask(&mut self, group_id: &[u8], epoch: u64, _: &[u8]) -> Result<Vec<u8>, Fault> {
+        self.client.propose_own_add(&GroupId::new(group_id), epoch).map_err(Fault::of)
+    }
+
+    fn successor_key_package(&mut self) -> Result<Vec<u8>, Fault> {
+        self.key_package()
+    }
+
+    fn create_successor(&mut self, key_packages: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
+        let old = self.group()?.clone();
+        let continued = old.reinitialize(key_packages).map_err(Fault::of)?;
+        let welcome = self.begin(&continued)?;
+        old.forget().map_err(Fault::of)?;
+        Ok(welcome)
+    }
+
+    fn join_successor(&mut self, welcome: &[u8]) -> Result<(), Fault> {
+        let old = self.group()?.clone();
+        let joined = self.client.join(welcome).map_err(Fault::of)?;
+        old.forget().map_err(Fault::of)?;
+        self.group = Some(joined);
+        Ok(())
+    }
+
+    fn create_branch(
+        &mut self,
+        group_id: &[u8],
+        key_packages: &[Vec<u8>],
+    ) -> Result<Vec<u8>, Fault> {
+        let parent = self.group()?.clone();
+        let continued = parent.branch(GroupId::new(group_id), key_packages).map_err(Fault::of)?;
+        let welcome = self.begin(&continued)?;
+        self.parent = Some(parent);
+        Ok(welcome)
+    }
+
+    fn join_branch(&mut self, welcome: &[u8]) -> Result<(), Fault> {
+        let joined = self.client.join(welcome).map_err(Fault::of)?;
+        self.parent = self.group.replace(joined);
+        Ok(())
+    }
+
+    fn leave_branch(&mut self) {
+        self.group = self.parent.take();
     }
 
     fn receive(&mut self, message: &[u8]) -> Result<Event, Fault> {
@@ -245,6 +314,14 @@ impl Member for CircletMember {
                 .collect(),
         })
     }
+}
+
+fn reinit(proposal: &Proposal) -> ReInitOptions {
+    let Proposal::ReInit { group_id, extensions: list } = proposal else {
+        return ReInitOptions::default();
+    };
+    let (group_id, extensions) = (Some(GroupId::new(group_id)), Some(extensions(list)));
+    ReInitOptions { group_id, extensions, ..ReInitOptions::default() }
 }
 
 fn extensions(list: &[(u16, Vec<u8>)]) -> Extensions {

@@ -6,7 +6,9 @@ use mls_rs::client_builder::{MlsConfig, PaddingMode};
 use mls_rs::error::MlsError;
 use mls_rs::extension::ExtensionType;
 use mls_rs::extension::built_in::ApplicationIdExt;
-use mls_rs::group::{CommitEffect, ExportedTree, Group, GroupContext, ReceivedMessage, Roster};
+use mls_rs::group::{
+    CommitEffect, ExportedTree, Group, GroupContext, ReceivedMessage, ReinitClient, Roster,
+};
 use mls_rs::identity::SigningIdentity;
 use mls_rs::identity::basic::{BasicCredential, BasicIdentityProvider};
 use mls_rs::mls_rules::{
@@ -16,7 +18,7 @@ use mls_rs::psk::{ExternalPskId, PreSharedKey};
 use mls_rs::storage_provider::in_memory::{InMemoryGroupStateStorage, InMemoryPreSharedKeyStorage};
 use mls_rs::{
     CipherSuite, CipherSuiteProvider, Client, CryptoProvider, Extension, ExtensionList, MlsMessage,
-    MlsRules,
+    MlsRules, ProtocolVersion,
 };
 
 use crate::member::{CommitPlan, Event, ExternalJoin, Fault, Member, Peer, Proposal, Setup, View};
@@ -38,6 +40,10 @@ struct MlsRsMember<C: MlsConfig, P> {
     /// An external Commit is made on a group of its own.
     joining: Option<Group<C>>,
     welcome: Option<Vec<u8>>,
+    /// What makes the group that takes the place of one that is closed.
+    successor: Option<ReinitClient<C>>,
+    /// The group that the present one is a branch of.
+    parent: Option<Group<C>>,
 }
 
 /// What the group's setup and the present plan ask for.
@@ -126,6 +132,8 @@ pub(super) fn member<P: CryptoProvider + Clone + 'static>(
         group: None,
         joining: None,
         welcome: None,
+        successor: None,
+        parent: None,
     }))
 }
 
@@ -150,6 +158,15 @@ impl<C: MlsConfig, P: CryptoProvider> MlsRsMember<C, P> {
 
     fn save(&mut self) -> Result<(), Fault> {
         self.group()?.write_to_storage().map_err(Fault::of)
+    }
+
+    /// What makes the group that takes the place of the present one.
+    fn successor(&mut self) -> Result<ReinitClient<C>, Fault> {
+        if let Some(successor) = self.successor.take() {
+            return Ok(successor);
+        }
+        let closed = self.group.take().ok_or_else(|| Fault("in no group".into()))?;
+        closed.get_reinit_client(None, None).map_err(Fault::of)
     }
 
     fn set_options(&self, plan: &CommitPlan) {
@@ -214,6 +231,7 @@ impl<C: MlsConfig, P: CryptoProvider> Member for MlsRsMember<C, P> {
         let none = Vec::new;
         let made = match proposal {
             Proposal::Add(key_package) => self.group()?.propose_add(message(key_package)?, none()),
+            Proposal::OwnAdd => return Err(Fault("its own Add as a member".into())),
             Proposal::Remove(leaf) => self.group()?.propose_remove(*leaf, none()),
             Proposal::Update { new_key: false } => self.group()?.propose_update(none()),
             Proposal::Update { new_key: true } => {
@@ -227,6 +245,11 @@ impl<C: MlsConfig, P: CryptoProvider> Member for MlsRsMember<C, P> {
             Proposal::Extensions(list) => {
                 self.group()?.propose_group_context_extensions(extensions(list), none())
             }
+            Proposal::ReInit { group_id, extensions: list } => {
+                let (suite, list) = (self.suite, extensions(list));
+                let id = Some(group_id.clone());
+                self.group()?.propose_reinit(id, ProtocolVersion::MLS_10, suite, list, none())
+            }
         };
         let message = bytes(made)?;
         self.save()?;
@@ -239,16 +262,22 @@ impl<C: MlsConfig, P: CryptoProvider> Member for MlsRsMember<C, P> {
             true => Some(new_signer(&self.crypto, self.suite, &self.identity)?),
             false => None,
         };
-        let mut commit =
-            self.group()?.commit_builder().authenticated_data(plan.authenticated_data.clone());
+        let group = self.group.as_mut().ok_or_else(|| Fault("in no group".into()))?;
+        let mut commit = group.commit_builder().authenticated_data(plan.authenticated_data.clone());
         for proposal in &plan.by_value {
             let added = match proposal {
                 Proposal::Add(key_package) => commit.add_member(message(key_package)?),
                 Proposal::Remove(leaf) => commit.remove_member(*leaf),
-                Proposal::Update { .. } => return Err(Fault("an Update by value".into())),
+                Proposal::OwnAdd | Proposal::Update { .. } => {
+                    return Err(Fault("not by value".into()));
+                }
                 Proposal::Psk(id) => commit.add_external_psk(ExternalPskId::new(id.clone())),
                 Proposal::ResumptionPsk(epoch) => commit.add_resumption_psk(*epoch),
                 Proposal::Extensions(list) => commit.set_group_context_ext(extensions(list)),
+                Proposal::ReInit { group_id, extensions: list } => {
+                    let id = Some(group_id.clone());
+                    commit.reinit(id, ProtocolVersion::MLS_10, self.suite, extensions(list))
+                }
             };
             commit = added.map_err(Fault::of)?;
         }
@@ -281,6 +310,59 @@ impl<C: MlsConfig, P: CryptoProvider> Member for MlsRsMember<C, P> {
             self.group()?.clear_pending_commit();
         }
         Ok(())
+    }
+
+    fn ask(&mut self, _: &[u8], _: u64, group_info: &[u8]) -> Result<Vec<u8>, Fault> {
+        let (none, leaf) = (ExtensionList::new(), self.leaf_extensions.clone());
+        let group_info = message(group_info)?;
+        bytes(self.client.external_add_proposal(&group_info, None, vec![], none, leaf, None))
+    }
+
+    fn successor_key_package(&mut self) -> Result<Vec<u8>, Fault> {
+        let successor = self.successor()?;
+        let key_package = bytes(successor.generate_key_package(None));
+        self.successor = Some(successor);
+        key_package
+    }
+
+    fn create_successor(&mut self, key_packages: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
+        self.set_options(&CommitPlan { tree_inside: true, ..CommitPlan::default() });
+        let leaf = self.leaf_extensions.clone();
+        let made = self.successor()?.commit(messages(key_packages)?, leaf, None);
+        let (group, welcomes) = made.map_err(Fault::of)?;
+        self.group = Some(group);
+        self.save()?;
+        only(welcomes)
+    }
+
+    fn join_successor(&mut self, welcome: &[u8]) -> Result<(), Fault> {
+        let joined = self.successor()?.join(&message(welcome)?, None, None);
+        self.group = Some(joined.map_err(Fault::of)?.0);
+        self.save()
+    }
+
+    fn create_branch(
+        &mut self,
+        group_id: &[u8],
+        key_packages: &[Vec<u8>],
+    ) -> Result<Vec<u8>, Fault> {
+        self.set_options(&CommitPlan { tree_inside: true, ..CommitPlan::default() });
+        let key_packages = messages(key_packages)?;
+        let made = self.group()?.branch(group_id.to_vec(), key_packages, None);
+        let (branch, welcomes) = made.map_err(Fault::of)?;
+        self.parent = self.group.replace(branch);
+        self.save()?;
+        only(welcomes)
+    }
+
+    fn join_branch(&mut self, welcome: &[u8]) -> Result<(), Fault> {
+        let joined = self.group()?.join_subgroup(&message(welcome)?, None, None);
+        self.parent = self.group.replace(joined.map_err(Fault::of)?.0);
+        self.save()
+    }
+
+    fn leave_branch(&mut self) {
+        self.group = self.parent.take();
     }
 
     fn receive(&mut self, bytes: &[u8]) -> Result<Event, Fault> {
@@ -338,6 +420,18 @@ impl<C: MlsConfig, P: CryptoProvider> Member for MlsRsMember<C, P> {
 
 fn message(bytes: &[u8]) -> Result<MlsMessage, Fault> {
     MlsMessage::from_bytes(bytes).map_err(Fault::of)
+}
+
+fn messages(list: &[Vec<u8>]) -> Result<Vec<MlsMessage>, Fault> {
+    list.iter().map(|bytes| message(bytes)).collect()
+}
+
+/// All joiners have one Welcome.
+fn only(welcomes: Vec<MlsMessage>) -> Result<Vec<u8>, Fault> {
+    match welcomes.as_slice() {
+        [welcome] => welcome.to_bytes().map_err(Fault::of),
+        _ => Err(Fault(format!("{} Welcomes", welcomes.len()))),
+    }
 }
 
 fn bytes(message: Result<MlsMessage, MlsError>) -> Result<Vec<u8>, Fault> {

@@ -5,6 +5,7 @@ mod mls_rs;
 mod openmls;
 
 pub use self::circlet::CircletMember;
+pub(crate) use self::circlet::SeededRng;
 pub use self::openmls::OpenMlsMember;
 use crate::member::{Fault, Member, Peer, Setup};
 

@@ -9,10 +9,10 @@ use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::{
     ApplicationIdExtension, BasicCredential, Capabilities, Ciphersuite, CommitMessageBundle,
     CredentialWithKey, Extension, ExtensionType, Extensions, GroupContext, GroupEpoch, GroupId,
-    KeyPackage, LeafNode, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsGroupCreateConfig,
-    MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut, OpenMlsProvider,
-    PreSharedKeyProposal, ProcessedMessageContent, Proposal as Inner, ProtocolVersion,
-    RatchetTreeIn, Sender, SenderRatchetConfiguration, StagedWelcome,
+    JoinProposal, KeyPackage, LeafNode, LeafNodeIndex, LeafNodeParameters, MlsGroup,
+    MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
+    OpenMlsProvider, PreSharedKeyProposal, ProcessedMessageContent, Proposal as Inner,
+    ProtocolVersion, RatchetTreeIn, Sender, SenderRatchetConfiguration, StagedWelcome,
 };
 use openmls::schedule::{
     ExternalPsk, PreSharedKeyId, Psk, psk::ResumptionPsk, psk::ResumptionPskUsage,
@@ -160,6 +160,7 @@ impl OpenMlsMember {
                 Ok(ByValue::Other(Inner::PreSharedKey(Box::new(proposal))))
             }
             Proposal::Extensions(list) => Ok(ByValue::Extensions(extensions(list)?)),
+            Proposal::OwnAdd | Proposal::ReInit { .. } => no_call(),
         }
     }
 
@@ -390,6 +391,42 @@ impl Member for OpenMlsMember {
         group.clear_pending_commit(provider.storage()).map_err(Fault::of)
     }
 
+    fn ask(&mut self, group_id: &[u8], epoch: u64, _: &[u8]) -> Result<Vec<u8>, Fault> {
+        let key_package = self.key_package()?;
+        let key_package = self.key_package_in(&key_package)?;
+        let (id, epoch) = (GroupId::from_slice(group_id), GroupEpoch::from(epoch));
+        let signer = self.signer()?;
+        let made = JoinProposal::new::<<OpenMlsRustCrypto as OpenMlsProvider>::StorageProvider>(
+            key_package,
+            id,
+            epoch,
+            &*signer,
+        );
+        made.map_err(Fault::of)?.to_bytes().map_err(Fault::of)
+    }
+
+    fn successor_key_package(&mut self) -> Result<Vec<u8>, Fault> {
+        no_call()
+    }
+
+    fn create_successor(&mut self, _: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
+        no_call()
+    }
+
+    fn join_successor(&mut self, _: &[u8]) -> Result<(), Fault> {
+        no_call()
+    }
+
+    fn create_branch(&mut self, _: &[u8], _: &[Vec<u8>]) -> Result<Vec<u8>, Fault> {
+        no_call()
+    }
+
+    fn join_branch(&mut self, _: &[u8]) -> Result<(), Fault> {
+        no_call()
+    }
+
+    fn leave_branch(&mut self) {}
+
     fn receive(&mut self, bytes: &[u8]) -> Result<Event, Fault> {
         let message = message(bytes)?.try_into_protocol_message().map_err(Fault::of)?;
         let Self { provider, group, .. } = self;
@@ -404,7 +441,8 @@ impl Member for OpenMlsMember {
             ProcessedMessageContent::ApplicationMessage(message) => {
                 Ok(Event::Message { sender, data: message.into_bytes(), authenticated_data })
             }
-            ProcessedMessageContent::ProposalMessage(proposal) => {
+            ProcessedMessageContent::ProposalMessage(proposal)
+            | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
                 group.store_pending_proposal(provider.storage(), *proposal).map_err(Fault::of)?;
                 Ok(Event::Proposal)
             }
@@ -455,6 +493,11 @@ impl Member for OpenMlsMember {
             extensions: group.extensions().iter().map(split).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// What the library has no call for.
+fn no_call<T>() -> Result<T, Fault> {
+    Err(Fault("there is no such call".into()))
 }
 
 fn message(bytes: &[u8]) -> Result<MlsMessageIn, Fault> {
