@@ -118,7 +118,7 @@ parse() {
 # their table. pair NAME VERSION '' COMMAND starts the other one for each script.
 pair() {
     local name=$1 version=$2 address=$3 command=${4:-}
-    local config suite file common played='' status=0 files=() scripts
+    local config suite script file common played='' status=0 files=() scripts
     rm -rf "${results:?}/$name"
     mkdir -p "$results/$name"
     [[ -z $command ]] || start_other
@@ -132,10 +132,10 @@ pair() {
                 "$client" split --into "$results/$name/scripts" "${scripts[@]}"
                 scripts=("$results/$name/scripts/$config".*.json)
             fi
-            for config in "${scripts[@]}"; do
+            for script in "${scripts[@]}"; do
                 [[ -z $command ]] || start_other
-                file=$results/$name/$(basename "$config" .json)-$suite.json
-                play "$config" >"$file" 2>"$file.log" || true
+                file=$results/$name/$(basename "$script" .json)-$suite.json
+                play "$script" >"$file" 2>"$file.log" || true
                 files+=("$file")
             done
         done
@@ -178,7 +178,9 @@ start_other() {
 
 stop_other() {
     [[ -n $other ]] || return 0
-    kill "$other" 2>/dev/null && wait "$other" 2>/dev/null
+    kill "$other" 2>/dev/null || true
+    # It ends by the signal.
+    wait "$other" 2>/dev/null || true
     other=''
 }
 
