@@ -39,6 +39,8 @@ fn an_update_makes_no_other_client() -> Result<(), Error> {
     let commit = group.members[0].stage(CommitRequest::default())?;
     let Heard::Commit(outcome) = group.members[1].receive(&commit)? else { panic!("no Commit") };
     assert_eq!((outcome.added.len(), outcome.updated.len()), (0, 2));
+    let staged = group.members[0].staged.as_ref().unwrap();
+    assert_eq!(staged.outcome().left_out.len(), 1);
     assert_eq!(outcome.updated[1].leaf_index, LeafIndex(2));
     Ok(())
 }
@@ -64,6 +66,14 @@ fn a_path_makes_no_other_client() -> Result<(), Error> {
     assert_violation(&error, Violation::AddedMember);
     let staged = stage(&group, Vec::new())?;
     assert!(staged.outcome().added.is_empty());
+    assert_eq!(staged.outcome().left_out.len(), 1);
+    // An insider that commits both is refused.
+    let mut eve = group.insider(0)?;
+    let signer = SigningKey::generate(&eve.suite().clone(), &mut eve.rng)?;
+    let key = signer.public_key().clone();
+    let both = eve.commit().waiting().leaf(|leaf| leaf.signature_key = key).leaf_signer(signer);
+    let both = both.private()?;
+    assert_violation(&group.members[1].refuses(&both), Violation::AddedMember);
     for receiver in [1, 2] {
         let Heard::Commit(outcome) = group.members[receiver].receive(staged.message())? else {
             panic!("no Commit")

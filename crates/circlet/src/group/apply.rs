@@ -2,14 +2,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::identity::{CredentialType, CredentialUse};
+use crate::identity::CredentialUse;
 use crate::message::{KeyPackage, Proposal, ReInit, Sender};
 use crate::mutation::off;
 use crate::rules::Violation;
 use crate::rules::commit::{check_outcome, ensure_client_is_new};
 use crate::rules::leaf::{
     Requirements, check_added, check_leaf_in_group, check_update, ensure_group_context_extensions,
-    ensure_senders_are_supported, tolerate_the_tree_before,
+    tolerate_the_tree_before,
 };
 use crate::rules::proposals::Resolved;
 use crate::schedule::PreSharedKeyId;
@@ -29,8 +29,6 @@ pub(super) struct Applied {
     pub(super) extensions: Extensions,
     pub(super) required: Option<RequiredCapabilities>,
     extensions_changed: bool,
-    /// The credential types of the external senders that are new in the list.
-    new_senders: Vec<CredentialType>,
     pub(super) added: Vec<(LeafIndex, KeyPackage)>,
     pub(super) updated: Vec<LeafIndex>,
     pub(super) removed: Vec<LeafIndex>,
@@ -127,14 +125,13 @@ impl GroupState {
         };
         let mut extensions_changed = false;
         let mut reinit = None;
-        let (mut items, mut new_senders) = (Vec::new(), Vec::new());
+        let mut items = Vec::new();
         for item in list {
             match &*item.proposal {
                 Proposal::GroupContextExtensions(new) => {
                     ensure_group_context_extensions(new)?;
                     self.settings.ensure_extensions(new)?;
                     self.settings.check_external_senders(new)?;
-                    new_senders = self.settings.types_of_senders(new)?;
                     if item.reference.is_none() && !off("V-12.1.7-04") {
                         items.extend(items_of_senders(
                             new,
@@ -164,7 +161,6 @@ impl GroupState {
             required: judged.required_capabilities(&self.settings.context)?,
             extensions,
             extensions_changed,
-            new_senders,
             added: Vec::new(),
             updated: Vec::new(),
             removed: Vec::new(),
@@ -216,8 +212,8 @@ impl GroupState {
         if let Some(now) = now {
             self.settings.ensure_lifetime_received(&key_package.leaf_node, now)?;
         }
-        let so_far = (&applied.tree, applied.added.as_slice());
-        ensure_client_is_new(&self.epoch.tree, &applied.removed, so_far, &key_package.leaf_node)?;
+        let Applied { tree, added, removed, .. } = &*applied;
+        ensure_client_is_new(&self.epoch.tree, removed, tree, added, &key_package.leaf_node)?;
         // V-7.7-02.
         let limit = if off("V-7.7-02") { u32::MAX } else { self.settings.limits().leaves };
         let leaf = applied.tree.add(key_package.leaf_node.clone(), limit)?;
@@ -268,7 +264,6 @@ impl Applied {
 
     /// What can only be said of the tree with the path in it.
     pub(super) fn check_outcome(&self, changed: &BTreeSet<LeafIndex>) -> Result<(), Violation> {
-        ensure_senders_are_supported(&self.tree, &self.new_senders)?;
         let new = (&self.extensions, self.required.as_ref());
         check_outcome(&self.tree, changed, self.extensions_changed.then_some(new))
     }

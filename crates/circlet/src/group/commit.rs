@@ -317,6 +317,9 @@ impl GroupState {
             reference: None,
         });
         let by_value: Vec<Resolved> = by_value.collect();
+        for item in &by_value {
+            self.ensure_senders_are_readable(&item.proposal)?;
+        }
         let mut list = match &request.by_reference {
             ByReference::Fitting => self.fitting(&by_value, |_| true, trial)?,
             ByReference::FittingBut(left_out) => {

@@ -5,9 +5,7 @@ use crate::error::{Error, Unready};
 use crate::message::{KeyPackage, Proposal, Sender};
 use crate::mutation::off;
 use crate::rules::commit::ensure_is_no_member;
-use crate::rules::leaf::{
-    check_leaf_in_group, check_newcomer, ensure_members_meet, ensure_senders_are_supported,
-};
+use crate::rules::leaf::{check_leaf_in_group, check_newcomer, ensure_members_meet};
 use crate::rules::proposals::{Resolved, ensure_types_are_supported};
 use crate::schedule::PreSharedKeyId;
 use crate::tree::{Extensions, LeafIndex, LeafNode, ProposalType};
@@ -212,10 +210,9 @@ impl<'a> Fitting<'a> {
             let Proposal::GroupContextExtensions(new) = &*held.proposal else { continue };
             let settings = &self.group.settings;
             let Ok(required) = new.required_capabilities(&settings.context) else { continue };
-            let Ok(senders) = settings.types_of_senders(new) else { continue };
             let tree = &self.applied.tree;
             if ensure_members_meet(tree, new, required.as_ref()).is_ok()
-                && ensure_senders_are_supported(tree, &senders).is_ok()
+                && settings.ensure_senders_are_readable(new, tree).is_ok()
             {
                 self.applied.extensions = Extensions::clone(new);
                 self.applied.required = required;

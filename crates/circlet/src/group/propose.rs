@@ -169,6 +169,7 @@ impl GroupState {
             return Err(Misuse::NoSuchMember.into());
         }
         ensure_type_is_readable(&proposal, &self.epoch.tree)?;
+        self.ensure_senders_are_readable(&proposal)?;
         let proposal = Arc::new(proposal);
         self.check_alone(&proposal, sender)?;
         self.ensure_cache_has_room(sender, &proposal)?;
@@ -185,6 +186,16 @@ impl GroupState {
         };
         let step = self.step(ratchet, Change::Proposal(Box::new(cached)));
         Ok((self.sendable(message.to_bytes()?)?, reference, step))
+    }
+
+    /// Nobody is let in as an external sender by this client whom some members can't read.
+    pub(super) fn ensure_senders_are_readable(&self, proposal: &Proposal) -> Result<(), Error> {
+        match proposal {
+            Proposal::GroupContextExtensions(new) => {
+                self.settings.ensure_senders_are_readable(new, &self.epoch.tree)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn open_proposal(

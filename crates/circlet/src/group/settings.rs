@@ -6,9 +6,11 @@ use crate::crypto::{CipherSuite, Suite};
 use crate::error::{Error, Refused, Unready};
 use crate::identity::CredentialType;
 use crate::mutation::off;
-use crate::rules::leaf::{ensure_lifetime_received, ensure_lifetime_to_send};
+use crate::rules::leaf::{
+    ensure_lifetime_received, ensure_lifetime_to_send, ensure_senders_are_supported,
+};
 use crate::rules::{Violation, ensure};
-use crate::tree::{Extensions, LeafNode, LeafNodeSource};
+use crate::tree::{Extensions, LeafNode, LeafNodeSource, RatchetTree};
 
 /// What a group is computed with: its cipher suite, the limits, the registered types and the
 /// application's policy. Cheap to clone.
@@ -131,13 +133,16 @@ impl Settings {
         Ok(())
     }
 
-    /// The types of the external senders' credentials.
-    pub(super) fn types_of_senders(
+    /// What this client asks of a list of external senders before it proposes or commits it.
+    pub(super) fn ensure_senders_are_readable(
         &self,
         extensions: &Extensions,
-    ) -> Result<Vec<CredentialType>, Error> {
+        tree: &RatchetTree,
+    ) -> Result<(), Error> {
         let senders = extensions.external_senders(&self.context)?.unwrap_or_default();
-        Ok(senders.iter().map(|sender| sender.credential.credential_type()).collect())
+        let types: Vec<CredentialType> =
+            senders.iter().map(|sender| sender.credential.credential_type()).collect();
+        Ok(ensure_senders_are_supported(tree, &types)?)
     }
 
     /// V-6.3.1-07: nothing is sent that this client itself would refuse to read for its length.

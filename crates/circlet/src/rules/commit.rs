@@ -30,12 +30,13 @@ pub(crate) fn check_leaf_of_path(
 
 /// V-12.2-07 and V-12.2-08: no client is added twice, or while it is a member. Clients are told
 /// apart by their signature keys; what else makes two of them one, such as a name, is for the
-/// application's validator to say. `tree` has the list's Updates and Removes in it, and those who
-/// were `added` before.
+/// application's validator to say. `present` is the tree before the Commit, which `removed` are
+/// leaving; `tree` has the list's Updates and Removes in it, and those who were `added` before.
 pub(crate) fn ensure_client_is_new(
     present: &RatchetTree,
     removed: &[LeafIndex],
-    (tree, added): (&RatchetTree, &[(LeafIndex, KeyPackage)]),
+    tree: &RatchetTree,
+    added: &[(LeafIndex, KeyPackage)],
     leaf: &LeafNode,
 ) -> Result<(), Violation> {
     ensure_is_no_member(present, |owner| removed.contains(&owner), leaf)?;

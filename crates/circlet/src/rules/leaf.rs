@@ -472,8 +472,9 @@ pub(crate) fn ensure_members_meet(
     ensure_rows(["V-11.1-02"], met, Violation::GroupContextRequirements)
 }
 
-/// V-13.0-02: all members support the credentials of external senders that are let in, or some could
-/// not read the group's extensions.
+/// V-13.0-02: all members support the credentials of external senders, or some could not read the
+/// group's extensions. A rule for whoever proposes or commits the list: section 12.1.7 does not make
+/// receivers refuse what they can read.
 pub(crate) fn ensure_senders_are_supported(
     tree: &RatchetTree,
     types: &[CredentialType],

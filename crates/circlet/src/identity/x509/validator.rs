@@ -152,7 +152,7 @@ impl CredentialValidator for X509Validator {
         X509Names::presented(credential).ok()?.key()
     }
 
-    /// V-13.0-03: basic credentials, which every client else lists, are rejected here.
+    /// V-13.0-03: basic credentials, which other clients list by default, are rejected here.
     fn credential_types(&self) -> Vec<CredentialType> {
         vec![CredentialType::X509]
     }
