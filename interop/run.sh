@@ -7,7 +7,8 @@
 #   interop/run.sh --peer NAME[@VERSION]=HOST:PORT   our client with one that is running; can be repeated
 #   interop/run.sh --start NAME[@VERSION]=COMMAND    our client with one that this command starts, with
 #                                          {port} for the port: anew for each script, since some don't
-#                                          outlive an error
+#                                          outlive an error. It is split at spaces, and has to be the
+#                                          server itself, which is stopped by a signal
 #
 #   --suites "1 2 3"         only these cipher suites (default: all that both have)
 #   --configs "commit …"     only these (default: all eight)
@@ -41,6 +42,7 @@ mode=''
 grease=all
 client=''
 flags=()
+offer=''
 runner=${CIRCLET_INTEROP_RUNNER:-}
 mls_go=${CIRCLET_INTEROP_MLS_GO:-}
 write=false
@@ -52,7 +54,6 @@ commands=()
 main() {
     parse "$@"
     mkdir -p "$cache" "$results"
-    rm -f "$results"/*.log
     need_runner
     "$with_mls_go" && need_mls_go
     [[ -n $client ]] || build_client
@@ -64,24 +65,18 @@ main() {
         "${flags[@]}"
     ours=127.0.0.1:$port
 
-    local status=0 peer name version
-    if "$self"; then pair circlet '' "$ours" || status=1; fi
+    local status=0 peer
+    if "$self"; then pair circlet "$ours" || status=1; fi
     if "$with_mls_go"; then
         port=$(free_port)
         start mls-go "$port" "$mls_go" -port "$port"
-        pair mls-go "${mls_go_module##*@}" "127.0.0.1:$port" || status=1
+        pair "mls-go@${mls_go_module##*@}" "127.0.0.1:$port" || status=1
     fi
     for peer in "${peers[@]}"; do
-        name=${peer%%=*}
-        version=''
-        [[ $name != *@* ]] || version=${name#*@}
-        pair "${name%%@*}" "$version" "${peer#*=}" || status=1
+        pair "${peer%%=*}" "${peer#*=}" || status=1
     done
     for peer in "${commands[@]}"; do
-        name=${peer%%=*}
-        version=''
-        [[ $name != *@* ]] || version=${name#*@}
-        pair "${name%%@*}" "$version" '' "${peer#*=}" || status=1
+        pair "${peer%%=*}" '' "${peer#*=}" || status=1
     done
     exit "$status"
 }
@@ -92,9 +87,9 @@ parse() {
             self) self=true ;;
             mls-go) with_mls_go=true ;;
             all) self=true with_mls_go=true ;;
-            --peer) peers+=("${2:?}") && shift ;;
-            --start) commands+=("${2:?}") && shift ;;
-            --offer) flags+=(--suites "$(tr -s ' ' , <<<"${2:?}")") && shift ;;
+            --peer) named "${2:?}" && peers+=("$2") && shift ;;
+            --start) named "${2:?}" && commands+=("$2") && shift ;;
+            --offer) offer=${2:?} && flags+=(--suites "${2// /,}") && shift ;;
             --suites) suites=${2:?} && shift ;;
             --configs) configs=${2:?} && shift ;;
             --mode) mode=-${2:?} && shift ;;
@@ -114,22 +109,31 @@ parse() {
     fi
 }
 
-# pair NAME VERSION ADDRESS: plays every config with our client and one other in all roles, and prints
-# their table. pair NAME VERSION '' COMMAND starts the other one for each script.
+# A name becomes a folder.
+named() {
+    [[ $1 =~ ^[A-Za-z0-9_-]+(@[^=]*)?=.+ ]] && return
+    printf 'interop/run.sh: "%s" does not begin with NAME= or NAME@VERSION=\n' "$1" >&2
+    exit 2
+}
+
+# pair NAME[@VERSION] ADDRESS: plays every config with our client and one other in all roles, and prints
+# their table. pair NAME[@VERSION] '' COMMAND starts the other one for each script.
 pair() {
-    local name=$1 version=$2 address=$3 command=${4:-}
+    local name=${1%%@*} version='' address=$2 command=${3:-}
+    [[ $1 != *@* ]] || version=${1#*@}
     local config suite script file common played='' status=0 files=() scripts
-    rm -rf "${results:?}/$name"
+    if "$write"; then "$here/put" --check "$name" || return 1; fi
+    rm -rf "${results:?}/$name" "$results/$name.log"
     mkdir -p "$results/$name"
     [[ -z $command ]] || start_other
-    common=$("$client" suites --client "$ours" --client "$address")
+    common=$("$client" suites --client "$ours" --client "$address") || return 1
     for suite in ${suites:-$common}; do
         [[ " $common " == *" $suite "* ]] || continue
         played+=" $suite"
         for config in $configs; do
             scripts=("$runner_configs/$config.json")
             if [[ -n $command ]]; then
-                "$client" split --into "$results/$name/scripts" "${scripts[@]}"
+                "$client" split --into "$results/$name/scripts" "${scripts[@]}" || return 1
                 scripts=("$results/$name/scripts/$config".*.json)
             fi
             for script in "${scripts[@]}"; do
@@ -141,8 +145,9 @@ pair() {
         done
     done
     [[ -z $command ]] || stop_other
+    ((${#files[@]})) || return 1
     "$client" report --name "circlet with $name" "${files[@]}" || status=$?
-    if "$write"; then table | "$here/put" "$name"; fi
+    if "$write"; then table | "$here/put" "$name" || status=1; fi
     return "$status"
 }
 
@@ -158,10 +163,11 @@ play() {
 
 # What INTEROP.md gets of a pair, with the variables of pair.
 table() {
-    local format=${mode#-}
+    local format=${mode#-} others=''
+    [[ -z $offer ]] || others+=", with no other suites at our client (\`--offer \"$offer\"\`)"
+    [[ " ${flags[*]} " != *' --unbound-reinit '* ]] || others+=', `--unbound-reinit`'
     printf '%s, cipher suites%s, handshakes %s, GREASE %s%s.\n\n' \
-        "$name${version:+ $version}" "$played" "${format:-public and private}" "$grease" \
-        "${flags[*]:+, ${flags[*]}}"
+        "$name${version:+ $version}" "$played" "${format:-public and private}" "$grease" "$others"
     "$client" report --markdown "${files[@]}" || true
 }
 
@@ -181,6 +187,7 @@ stop_other() {
     kill "$other" 2>/dev/null || true
     # It ends by the signal.
     wait "$other" 2>/dev/null || true
+    unset 'started[-1]'
     other=''
 }
 

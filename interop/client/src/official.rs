@@ -41,14 +41,19 @@ pub fn read(files: &[PathBuf]) -> Result<Report, Problem> {
     for file in files {
         let stem = file.file_stem().unwrap_or_default().to_string_lossy();
         let config = stem.rsplit_once('-').map_or(&*stem, |(config, _)| config);
-        let config = config.split_once('.').map_or(config, |(config, _)| config);
+        let (config, only) = config
+            .split_once('.')
+            .map_or((config, None), |(config, script)| (config, Some(script)));
         let mut count = |script: &str, outcome: Result<(), String>| {
             let name = format!("{config}/{script}");
             rows.entry(name.clone()).or_insert_with(|| Row::new(name)).count(outcome);
         };
         let text = std::fs::read_to_string(file)?;
         let Ok(results) = serde_json::from_str::<Results>(&text) else {
-            count("(the runner gave up)", Err(format!("{stem}: {}", last_line_of_log(file))));
+            count(
+                only.unwrap_or("(the runner gave up)"),
+                Err(format!("{stem}: {}", last_line_of_log(file))),
+            );
             continue;
         };
         for (script, cases) in &results.scripts {
@@ -135,13 +140,20 @@ mod tests {
         let failed = r#", "error": "no", "failed_step": 2, "failed_step_json": "{}""#;
         let one = format!(r#"{{"scripts": {{"add": [{}, {}]}}}}"#, case(1, ""), case(1, failed));
         let two = format!(r#"{{"scripts": {{"add": [{}]}}}}"#, case(2, r#", "error": null"#));
-        let files = [("commit-1.json", &*one), ("commit.add-2.json", &two), ("branch-1.json", "")];
+        let files = [
+            ("commit-1.json", &*one),
+            ("commit.add-2.json", &two),
+            ("branch-1.json", ""),
+            ("reinit.force_path-1.json", ""),
+        ];
         let files = files.map(|(name, text)| {
             let file = folder.join(name);
             std::fs::write(&file, text).unwrap();
             file
         });
-        std::fs::write(folder.join("branch-1.json.log"), "first\npanic: so\n").unwrap();
+        for log in ["branch-1.json.log", "reinit.force_path-1.json.log"] {
+            std::fs::write(folder.join(log), "first\npanic: so\n").unwrap();
+        }
 
         let report = read(&files).unwrap();
         let row = |script: &str| report.rows.iter().find(|row| row.script == script).unwrap();
@@ -150,6 +162,7 @@ mod tests {
         assert_eq!(row("commit/add").error.as_deref(), Some(error));
         let gone = row("branch/(the runner gave up)");
         assert_eq!(gone.error.as_deref(), Some("branch-1: panic: so"));
+        assert_eq!(row("reinit/force_path").failed, 1);
         assert!(!report.is_good());
         std::fs::remove_dir_all(&folder).unwrap();
     }

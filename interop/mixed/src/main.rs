@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         disagreements += disagreed;
         sum.add(&tally);
     }
-    println!("\nSteps that were left out:\n");
+    println!("\nWhat was left out, and how often a member met it:\n");
     for row in LEFT_OUT {
         if let Some(count) = sum.left_out.get(&(row.peer, row.operation)) {
             println!("- {} `{}`, {count} times: {}", row.peer, row.operation, row.why);

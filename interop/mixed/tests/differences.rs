@@ -374,7 +374,8 @@ fn mls_rs_signs_in_a_branch_with_the_groups_key() {
     }
 }
 
-/// No difference: nobody adds a member by the key that its Update gives up in the same Commit.
+/// No difference: nobody adds a member by the key that its Update gives up in the same Commit, when it
+/// is told to. (What Circlet makes of one that waits, and at a receiver, its own tests show.)
 #[test]
 fn nobody_adds_a_member_by_its_old_key() {
     for (peer, why) in [

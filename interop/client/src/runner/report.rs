@@ -43,7 +43,7 @@ impl Report {
             let kind = row.script.split_once('/').map_or(&*row.script, |(kind, _)| kind);
             kinds.entry(kind).or_default().push(row);
         }
-        let mut text = String::from("| scripts | pass | cases | pass | first error |\n");
+        let mut text = String::from("| scripts | passed | cases | passed | first error |\n");
         text.push_str("|---|---|---|---|---|\n");
         for (kind, rows) in kinds {
             let sum = |count: fn(&Row) -> usize| rows.iter().map(|row| count(row)).sum::<usize>();
@@ -53,7 +53,7 @@ impl Report {
             // Writing to a string does not fail.
             let _ = writeln!(text, "| {kind} | {good} of {all} | {cases} | {passed} | |");
             for row in rows.iter().filter(|row| !row.is_good()) {
-                let error = row.error.as_deref().unwrap_or_default().replace('|', "\\|");
+                let error = cell(row.error.as_deref().unwrap_or_default());
                 let (script, cases, passed) = (&row.script, row.passed + row.failed, row.passed);
                 let _ = writeln!(text, "| {script} | | {cases} | {passed} | {error} |");
             }
@@ -70,6 +70,12 @@ impl Report {
         let (good, all) = (self.scripts_passed(), self.rows.len());
         format!("{good} of {all} scripts passed in all their cases, {passed} of {cases} cases")
     }
+}
+
+/// As the content of a cell of a Markdown table.
+fn cell(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.replace('|', "\\|").replace('<', "&lt;")
 }
 
 impl Row {
@@ -125,7 +131,7 @@ mod tests {
         let rows = vec![
             row("commit/add", 4, None),
             row("branch/base", 2, None),
-            row("commit/remove", 3, Some("step 1: a | b")),
+            row("commit/remove", 3, Some("step 1:\na | <b")),
         ];
         let text = Report { rows }.markdown();
         let lines: Vec<&str> = text.lines().skip(2).collect();
@@ -134,7 +140,7 @@ mod tests {
             [
                 "| branch | 1 of 1 | 2 | 2 | |",
                 "| commit | 1 of 2 | 8 | 7 | |",
-                "| commit/remove | | 4 | 3 | step 1: a \\| b |",
+                "| commit/remove | | 4 | 3 | step 1: a \\| &lt;b |",
                 "",
                 "2 of 3 scripts passed in all their cases, 9 of 10 cases.",
             ]

@@ -136,7 +136,8 @@ impl World {
                 let right = match &read {
                     Ok(Event::Message { data: read, .. }) => inside && *read == data,
                     Ok(Event::Nothing) => reader == *at,
-                    _ => !inside,
+                    Ok(_) => false,
+                    Err(_) => !inside,
                 };
                 if !right {
                     let name = &player.name;
