@@ -60,6 +60,9 @@ struct Table {
 enum Status<'a> {
     Shown,
     Note(&'a Note),
+    /// The same, though the row has a place and tests: the mutation run went over them, and none
+    /// failed.
+    Survived(&'a Note),
     /// What the mutation run saw, where it was not a failing test.
     Open(Option<&'a Outcome>),
 }
@@ -110,6 +113,7 @@ impl Table {
             (outcome, Some(Note::But(_))) => {
                 Status::Open(outcome.filter(|seen| !matches!(seen, Outcome::Killed(_))))
             }
+            (Some(Outcome::Survived), Some(note)) => Status::Survived(note),
             (_, Some(note)) => Status::Note(note),
             // What a test showed that is gone, or of a rule that is, counts no longer.
             (Some(Outcome::Killed(_)), None) => Status::Open(None),
@@ -120,13 +124,12 @@ impl Table {
     fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for row in self.rows.all() {
-            let count = match self.status(row) {
+            let status = self.status(row);
+            counts.survived += usize::from(matches!(status, Status::Survived(_)));
+            let count = match status {
                 Status::Shown => &mut counts.shown,
-                Status::Note(Note::Type(_)) => &mut counts.by_type,
-                Status::Note(Note::Value(_)) => &mut counts.by_value,
-                Status::Note(Note::Untested(_)) => &mut counts.untested,
-                Status::Note(Note::Wrong(_)) => &mut counts.wrong,
-                Status::Note(Note::But(_)) | Status::Open(_) => &mut counts.open,
+                Status::Note(note) | Status::Survived(note) => counts.of_note(note),
+                Status::Open(_) => &mut counts.open,
             };
             *count += 1;
         }
@@ -170,15 +173,24 @@ fn last_column(status: &Status<'_>, row: &Row) -> String {
             Some(Note::But(text)) => format!("killed, but {}", escaped(text)),
             _ => "killed".to_owned(),
         },
-        Status::Note(Note::Type(text)) => format!("by type: {}", escaped(text)),
-        Status::Note(Note::Value(text)) => format!("by value: {}", escaped(text)),
-        Status::Note(Note::Untested(text)) => format!("untested: {}", escaped(text)),
-        Status::Note(Note::Wrong(text)) => format!("row wrong: {}", escaped(text)),
+        Status::Note(note) => noted(note, ""),
+        Status::Survived(note) => noted(note, ", survived"),
         Status::Open(Some(Outcome::Survived)) => "open (its tests pass without it)".to_owned(),
         Status::Open(Some(Outcome::Broken(_))) => "open (a test fails)".to_owned(),
         Status::Open(Some(Outcome::TimedOut(_))) => "open (a test takes too long)".to_owned(),
-        Status::Note(Note::But(_)) | Status::Open(_) => "open".to_owned(),
+        Status::Open(_) => "open".to_owned(),
     }
+}
+
+fn noted(note: &Note, survived: &str) -> String {
+    let (kind, text) = match note {
+        Note::Type(text) => ("by type", text),
+        Note::Value(text) => ("by value", text),
+        Note::Untested(text) => ("untested", text),
+        Note::Wrong(text) => ("row wrong", text),
+        Note::But(text) => ("open, but", text),
+    };
+    format!("{kind}{survived}: {}", escaped(text))
 }
 
 fn link(file: &str, item: &str) -> String {
@@ -207,15 +219,30 @@ struct Counts {
     untested: usize,
     wrong: usize,
     open: usize,
+    /// Of these, those that have a note and survived.
+    survived: usize,
+}
+
+impl Counts {
+    fn of_note(&mut self, note: &Note) -> &mut usize {
+        match note {
+            Note::Type(_) => &mut self.by_type,
+            Note::Value(_) => &mut self.by_value,
+            Note::Untested(_) => &mut self.untested,
+            Note::Wrong(_) => &mut self.wrong,
+            Note::But(_) => &mut self.open,
+        }
+    }
 }
 
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { shown, by_type, by_value, untested, wrong, open } = self;
+        let Self { shown, by_type, by_value, untested, wrong, open, survived } = self;
         write!(
             f,
             "{shown} enforced and shown, {by_type} by type, {by_value} by value, \
-             {untested} untested with reason, {wrong} rows wrong, {open} open"
+             {untested} untested with reason, {wrong} rows wrong, {open} open; \
+             {survived} with a reason survived the mutation run"
         )
     }
 }
@@ -226,7 +253,7 @@ const HEAD: &str = "\
 ";
 
 fn introduction(counts: &Counts) -> String {
-    let Counts { shown, by_type, by_value, untested, wrong, open } = counts;
+    let Counts { shown, by_type, by_value, untested, wrong, open, survived } = counts;
     let all = shown + by_type + by_value + untested + wrong + open;
     format!(
         "\
@@ -255,6 +282,11 @@ go with it: they pass without its rule, or there is no rule that could be switch
 | row wrong | {wrong} | the row misreads the RFC |
 | open | {open} | not done, or not shown |
 | | {all} | |
+
+{survived} of the rows by type and by value have survived: they have a place and tests, the mutation
+run went over them, and no test failed. No switch leaves these rules out, since without what enforces
+them there is nothing to go on with, or no one line that does: their tests show that the forbidden is
+refused, and not what refuses it.
 "
     )
 }
@@ -274,6 +306,8 @@ V-7.3-04 S By value.
     value: a|b.json
 V-7.3-05 I Its test is gone.
 V-7.3-06 I No place.
+V-7.3-07 I Survived, with a reason.
+    type: a|b
 ";
     const LIBRARY: &str = "/// V-7.3-01 to V-7.3-03: so.\nfn f() {}\n/// V-7.3-05\nfn g() {}\n";
     const TESTS: &str = "/// V-7.3-01\n#[test]\nfn a_too() {}\n#[test]\nfn v_7_3_01_a() {}\n\
@@ -283,6 +317,7 @@ V-7.3-01 killed by crates/circlet/tests/t.rs::v_7_3_01_a, crates/circlet/tests/t
 V-7.3-02 survived
 V-7.3-05 killed by crates/circlet/tests/t.rs::gone
 V-7.3-06 killed by crates/circlet/tests/t.rs::b
+V-7.3-07 survived
 ";
 
     fn table() -> Table {
@@ -315,11 +350,15 @@ V-7.3-06 killed by crates/circlet/tests/t.rs::b
                 "| V-7.3-05 | I | Its test is gone. | [a.rs::g](crates/circlet/src/a.rs) |  | open |\n"
                     .to_owned(),
                 format!("| V-7.3-06 | I | No place. |  | ({}) | open |\n", t("b")),
+                "| V-7.3-07 | I | Survived, with a reason. |  |  | by type, survived: a\\|b |\n"
+                    .to_owned(),
             ]
         );
-        let counts = Counts { shown: 1, by_value: 1, open: 4, ..Counts::default() };
+        let counts =
+            Counts { shown: 1, by_type: 1, by_value: 1, open: 4, survived: 1, ..Counts::default() };
         assert_eq!(table.counts(), counts);
         assert!(table.render().contains("| killed | 1 | "));
+        assert!(table.render().contains("\n1 of the rows by type and by value have survived: "));
     }
 
     #[test]

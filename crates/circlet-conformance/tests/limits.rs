@@ -39,7 +39,7 @@ fn leaves() {
     assert!(matches!(error, Error::Refused(Refused::Leaves(4))), "{error:?}");
     let mut eve = group.insider(1).unwrap();
     let commit = eve.commit().proposals([add]).public().unwrap();
-    let error = group.members[0].refuses(&commit);
+    let error = group.refuses(0, &commit);
     assert!(matches!(error, Error::Refused(Refused::Leaves(4))), "{error:?}");
     group.update(1).unwrap();
 }
@@ -70,7 +70,7 @@ fn psks() {
     assert!(matches!(error, Error::Refused(Refused::Psks(2))), "{error:?}");
     let mut eve = group.insider(1).unwrap();
     let commit = eve.commit().proposals(proposals.clone()).public().unwrap();
-    let error = group.members[0].refuses(&commit);
+    let error = group.refuses(0, &commit);
     assert!(matches!(error, Error::Refused(Refused::Psks(2))), "{error:?}");
     group.commit_with(1, proposals[..2].to_vec()).unwrap();
 }
@@ -93,7 +93,7 @@ fn psks_that_can_be_counted() {
             ProposalOrRef::Proposal(Box::new(proposal))
         });
         let commit = eve.commit().edit_commit(|commit| commit.proposals.extend(psks));
-        let error = group.members[0].refuses(commit.public().unwrap());
+        let error = group.refuses(0, commit.public().unwrap());
         assert!(matches!(error, Error::Violation(found) if found == expected), "{error:?}");
     }
 }
@@ -107,7 +107,7 @@ fn proposals() {
     assert!(matches!(error, Error::Refused(Refused::Proposals(3))), "{error:?}");
     let mut eve = group.insider(3).unwrap();
     let commit = eve.commit().proposals(four.clone()).public().unwrap();
-    let error = group.members[0].refuses(&commit);
+    let error = group.refuses(0, &commit);
     let expected = DecodeError::TooMany { what: "proposals", limit: 3 };
     assert!(matches!(error, Error::Malformed(found) if found == expected), "{error:?}");
     group.commit_with(3, four[..3].to_vec()).unwrap();
@@ -131,7 +131,7 @@ fn extensions() {
     assert!(matches!(error, Error::Refused(Refused::Extensions(2))), "{error:?}");
     let mut eve = group.insider(1).unwrap();
     let commit = eve.commit().proposals([first(3)]).public().unwrap();
-    let error = group.members[0].refuses(&commit);
+    let error = group.refuses(0, &commit);
     let expected = DecodeError::TooMany { what: "extensions", limit: 2 };
     assert!(matches!(error, Error::Malformed(found) if found == expected), "{error:?}");
     group.commit_with(1, [first(2)]).unwrap();
@@ -151,7 +151,7 @@ fn credential_bytes() {
             assert!(matches!(group.members[0].receive(&commit).unwrap(), Heard::Commit(_)));
             continue;
         }
-        let error = group.members[0].refuses(&commit);
+        let error = group.refuses(0, &commit);
         let expected = DecodeError::TooLong { what: "credential", limit: 100, actual: 101 };
         assert!(matches!(error, Error::Malformed(found) if found == expected), "{error:?}");
     }
@@ -175,13 +175,13 @@ fn waiting_proposals() {
         group.members[0].receive(&waits).unwrap();
     }
     let third = proposal(&mut eve);
-    let error = group.members[0].refuses(&third);
+    let error = group.refuses(0, &third);
     assert!(matches!(error, Error::Refused(Refused::CachedProposals)), "{error:?}");
     // Another sender's is accepted, until all are too many.
     let update = group.members[2].propose(None).unwrap();
     group.members[0].receive(&update).unwrap();
     let update = group.members[3].propose(None).unwrap();
-    let error = group.members[0].refuses(&update);
+    let error = group.refuses(0, &update);
     assert!(matches!(error, Error::Refused(Refused::CachedProposals)), "{error:?}");
 }
 
@@ -206,15 +206,14 @@ fn bytes_of_waiting_proposals() {
         assert_eq!(proposal.to_bytes().unwrap().len(), length);
         senders[sender].proposal(proposal).unwrap().public().unwrap()
     };
-    let member = &mut group.members[0];
     for _ in 0..2 {
-        member.receive(send(0)).unwrap();
+        group.members[0].receive(send(0)).unwrap();
     }
-    assert!(matches!(member.refuses(send(0)), Error::Refused(Refused::CachedProposals)));
-    member.receive(send(1)).unwrap();
-    assert!(matches!(member.refuses(send(1)), Error::Refused(Refused::CachedProposals)));
-    assert!(matches!(member.refuses(send(2)), Error::Refused(Refused::CachedProposals)));
-    assert_eq!(member.state().waiting_proposals().count(), 3);
+    assert!(matches!(group.refuses(0, send(0)), Error::Refused(Refused::CachedProposals)));
+    group.members[0].receive(send(1)).unwrap();
+    assert!(matches!(group.refuses(0, send(1)), Error::Refused(Refused::CachedProposals)));
+    assert!(matches!(group.refuses(0, send(2)), Error::Refused(Refused::CachedProposals)));
+    assert_eq!(group.members[0].state().waiting_proposals().count(), 3);
 }
 
 /// V-12.1-02: so many proposals of new members wait, whoever they are; members are still heard.
@@ -236,7 +235,7 @@ fn waiting_proposals_of_new_members() {
             assert!(matches!(group.members[0].receive(&sent).unwrap(), Heard::Proposal(_)));
             continue;
         }
-        let error = group.members[0].refuses(&sent);
+        let error = group.refuses(0, &sent);
         assert!(matches!(error, Error::Refused(Refused::CachedProposals)), "{error:?}");
     }
     let update = group.members[1].propose(None).unwrap();
@@ -249,14 +248,15 @@ fn a_message_of_a_later_epoch() {
     let mut group = group(3, Limits::default());
     let commit = group.members[1].stage(with_proposals(Vec::new())).unwrap();
     group.members[1].confirm().unwrap();
-    group.members[2].receive(&commit).unwrap();
     let early = group.members[1].send(b"early").unwrap();
-    let error = group.members[0].refuses(&early);
+    let error = group.refuses(0, &early);
     let current = group.members[0].state().epoch();
     let expected = Unready::FutureEpoch { message: current + 1, current };
     assert!(matches!(error, Error::Unready(found) if found == expected));
-    group.members[0].receive(&commit).unwrap();
-    group.members[0].receive(&early).unwrap();
+    for i in [0, 2] {
+        group.members[i].receive(&commit).unwrap();
+        group.members[i].receive(&early).unwrap();
+    }
 }
 
 /// An extension that makes whatever it is in so much longer.
@@ -312,7 +312,7 @@ fn leaf_bytes() {
         let (_, length) = send_leaf(&mut group(3, Limits::default()), origin, 1_000);
         let mut group = group(3, Limits { leaf_bytes: length, ..Limits::default() });
         let (longer, _) = send_leaf(&mut group, origin, 1_001);
-        let error = group.members[0].refuses(&longer);
+        let error = group.refuses(0, &longer);
         let expected = Refused::Leaf(length);
         assert!(matches!(error, Error::Refused(it) if it == expected), "{origin:?}: {error:?}");
         let (message, _) = send_leaf(&mut group, origin, 1_000);
@@ -386,9 +386,9 @@ fn extensions_bytes_and_external_senders() {
             |error: Error| assert!(matches!(error, Error::Refused(it) if it == expected));
         is_expected(group.members[0].stage(with_proposals(vec![four.clone()])).unwrap_err());
         let alone = group.insider(1).unwrap().proposal(four.clone()).unwrap().public().unwrap();
-        is_expected(group.members[0].refuses(&alone));
+        is_expected(group.refuses(0, &alone));
         let commit = group.insider(1).unwrap().commit().proposals([four]).public().unwrap();
-        is_expected(group.members[0].refuses(&commit));
+        is_expected(group.refuses(0, &commit));
         let three = Proposal::GroupContextExtensions(senders(&group, 3));
         group.commit_with(1, [three]).unwrap();
     }

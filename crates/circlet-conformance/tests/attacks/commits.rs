@@ -26,7 +26,7 @@ fn refused(
     group.update(0).unwrap();
     let mut insider = group.insider(1).unwrap();
     let commit = make(&mut group, &mut insider).unwrap();
-    violation(group.members[0].refuses(commit))
+    violation(group.refuses(0, commit))
 }
 
 fn leaf_key(insider: &Insider, leaf: u32) -> HpkePublicKey {
@@ -169,14 +169,15 @@ fn attack_10_partial_path_corruption() -> Result<(), Error> {
         });
         let commit = commit.private()?;
         let expected = if wrong { Violation::PathPublicKey } else { Violation::PathDecryption };
-        assert_eq!(violation(group.members[3].refuses(&commit)), expected);
+        assert_eq!(violation(group.refuses(3, &commit)), expected);
         let before = group.members[3].fingerprint()?;
         for i in [1, 2] {
             assert!(matches!(group.members[i].receive(&commit)?, Heard::Commit(_)));
         }
         group.members[0].enter(commit.next.into_state()?);
 
-        // The others are in an epoch that the victim has not reached: it sees that, no more.
+        // The others are in an epoch that the victim has not reached: it sees that, no more. Nobody
+        // is left who could send it something genuine.
         let early = group.members[1].send(b"without you")?;
         let error = group.members[3].refuses(&early);
         assert!(matches!(error, Error::Unready(circlet::Unready::FutureEpoch { .. })));
@@ -271,7 +272,7 @@ fn types_that_not_everybody_has() -> Result<(), Error> {
     let builder = TestGroup::builder(SUITE).size(4).context(context).capabilities(2, without);
     let mut group = builder.build()?;
     let commit = group.insider(1)?.commit().proposals([custom.clone()]).private()?;
-    let error = group.members[0].refuses(commit);
+    let error = group.refuses(0, commit);
     assert_eq!(violation(error), Violation::ProposalTypeNotSupported);
     // Who leaves by the same Commit need not support it.
     let list = [custom.clone(), Proposal::Remove(LeafIndex(2))];
@@ -280,7 +281,7 @@ fn types_that_not_everybody_has() -> Result<(), Error> {
     // Registered by nobody: where the list ends can't be told.
     let mut group = TestGroup::new(SUITE, 2)?;
     let commit = group.insider(1)?.commit().proposals([custom]).private()?;
-    let error = group.members[0].refuses(commit);
+    let error = group.refuses(0, commit);
     assert!(matches!(error, Error::Malformed(DecodeError::UnsupportedProposal(0xF0A1))));
     Ok(())
 }
@@ -305,16 +306,19 @@ fn attack_15_signer_rotation_confusion() -> Result<(), Error> {
         commit.framed(|frame| frame.signer(framed_by)).private()
     };
     let wrong = rotate(&mut insider, new.clone())?;
-    assert_eq!(violation(group.members[0].refuses(wrong)), Violation::ContentSignature);
+    assert_eq!(violation(group.refuses(0, wrong)), Violation::ContentSignature);
     let mut commit = rotate(&mut insider, old.clone())?;
     let welcome = commit.welcome().signer(old.clone()).build()?;
-    assert_eq!(refuses_welcome(&mut newcomer, &welcome), Violation::GroupInfoSignature);
+    assert_eq!(
+        refuses_welcome(&mut newcomer, &mut commit, &welcome),
+        Violation::GroupInfoSignature
+    );
     newcomer.join(commit.welcome().build()?)?;
     group.broadcast(1, &commit)?;
     group.members[1].enter(commit.next.into_state()?);
     // From now on the old key is nobody's.
     let stale = group.insider(1)?.application(b"x")?.signer(old).private()?;
-    assert_eq!(violation(group.members[0].refuses(stale)), Violation::ContentSignature);
+    assert_eq!(violation(group.refuses(0, stale)), Violation::ContentSignature);
     group.members[1].signer = new;
     group.members.push(newcomer);
     group.send(1, b"hello")?;

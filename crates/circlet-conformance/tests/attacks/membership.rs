@@ -44,7 +44,7 @@ fn attack_11_external_commit_abuse() -> Result<(), Error> {
 
     // In the place of somebody else.
     let takes_over = eve.external_join(info.clone(), Some(LeafIndex(2)), vec![])?;
-    let error = group.members[0].refuses(takes_over.message());
+    let error = group.refuses(0, takes_over.message());
     assert!(matches!(error, Error::Refused(Refused::Credential)), "{error:?}");
 
     // More than one removal, or a removal by reference.
@@ -58,7 +58,7 @@ fn attack_11_external_commit_abuse() -> Result<(), Error> {
         (by_reference, Violation::ExternalCommitReference),
     ] {
         let forged = with_another_proposal(&group, &again, honest.message(), more)?;
-        assert_eq!(violation(group.members[0].refuses(forged)), expected);
+        assert_eq!(violation(group.refuses(0, forged)), expected);
     }
 
     // With a stolen signature key: whoever asks for a pre-shared key too is safe, and whoever
@@ -72,7 +72,7 @@ fn attack_11_external_commit_abuse() -> Result<(), Error> {
         // The same seeds: the same group, but for its policy.
         assert_eq!(strict.members[1].state().context(), group.members[1].state().context());
         give_psk(&mut strict.members);
-        let error = strict.members[1].refuses(stolen.message());
+        let error = strict.refuses(1, stolen.message());
         let with_psk = strict.members[1].receive(proven.message()).is_ok();
         assert_eq!(with_psk, strict.members[1].settings.policy.external_psk_required);
         Ok(error)
@@ -88,7 +88,7 @@ fn attack_11_external_commit_abuse() -> Result<(), Error> {
     let honest = again.external_join(info.clone(), Some(LeafIndex(2)), vec![])?;
     group.update(1)?;
     for stale in [honest.message(), eve.external_join(info, None, vec![])?.message()] {
-        let error = group.members[0].refuses(stale);
+        let error = group.refuses(0, stale);
         assert!(matches!(error, Error::Unready(Unready::LateHandshake { .. })), "{error:?}");
     }
     let info = group.insider(0)?.group_info().external_pub().build()?;
@@ -208,13 +208,13 @@ fn attack_12_signature_malleability() -> Result<(), Error> {
     assert!(carried != sent.message);
     // Another encoding of the same numbers is no signature.
     let sloppy = with_signature(&sent.message, change(1, false))?;
-    assert_eq!(violation(group.members[2].refuses(sloppy)), Violation::ContentSignature);
+    assert_eq!(violation(group.refuses(2, sloppy)), Violation::ContentSignature);
 
     group.members[0].receive(&sent)?;
     group.members[1].receive(&sent)?;
     group.members[2].receive(&carried)?;
     let by_reference = group.members[0].stage(Default::default())?;
-    let error = group.members[2].refuses(&by_reference);
+    let error = group.refuses(2, &by_reference);
     assert!(matches!(error, Error::Unready(Unready::UnknownProposal(_))), "{error:?}");
     // With the message as it was sent, the same Commit can be followed.
     group.members[2].receive(&sent)?;
@@ -266,14 +266,14 @@ fn attack_13_leaf_reuse_aliasing() -> Result<(), Error> {
     // Signed with the key of who has the leaf now, under the keys of then; and the other way.
     let signer = group.members[again].signer.clone();
     let forged = old.application(b"three")?.signer(signer).private()?;
-    assert_eq!(violation(group.members[1].refuses(forged)), Violation::ContentSignature);
+    assert_eq!(violation(group.refuses(1, forged)), Violation::ContentSignature);
     let old_signer = old.signer.clone();
     let forged = group.insider(again)?.application(b"now")?.signer(old_signer).private()?;
-    assert_eq!(violation(group.members[1].refuses(forged)), Violation::ContentSignature);
+    assert_eq!(violation(group.refuses(1, forged)), Violation::ContentSignature);
     let Heard::Message(heard) = group.send_to(again, 1, b"mine")? else { panic!() };
     assert_eq!(heard.sender.to_string(), "somebody else");
     // Who joined later was not there.
-    let error = group.members[again].refuses(&late[0]);
+    let error = group.refuses(again, &late[0]);
     assert!(matches!(error, Error::Unready(Unready::ForgottenEpoch { .. })), "{error:?}");
     Ok(())
 }

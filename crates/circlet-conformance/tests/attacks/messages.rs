@@ -33,28 +33,29 @@ fn attack_01_truncated_mac() -> Result<(), Error> {
         let commit = insider
             .commit()
             .framed(|frame| frame.edit_confirmation_tag(|tag| resized(tag, length)));
-        let error = group.members[0].refuses(commit.public()?);
+        let error = group.refuses(0, commit.public()?);
         assert_eq!(violation(error), Violation::ConfirmationTag, "{length}");
         let commit = insider
             .commit()
             .framed(|frame| frame.edit_confirmation_tag(|tag| resized(tag, length)));
-        let error = group.members[0].refuses(commit.private()?);
+        let error = group.refuses(0, commit.private()?);
         assert_eq!(violation(error), Violation::ConfirmationTag, "{length}");
 
         let commit =
             insider.commit().framed(|frame| frame.edit_membership_tag(|tag| resized(tag, length)));
-        let error = group.members[0].refuses(commit.public()?);
+        let error = group.refuses(0, commit.public()?);
         assert_eq!(violation(error), Violation::MembershipTag, "{length}");
         let remove = insider.proposal(Proposal::Remove(LeafIndex(2)))?;
         let remove = remove.edit_membership_tag(|tag| resized(tag, length)).public()?;
-        let error = group.members[0].refuses(remove);
+        let error = group.refuses(0, remove);
         assert_eq!(violation(error), Violation::MembershipTag, "{length}");
 
         let mut commit = insider.commit().proposals([add.clone()]).private()?;
         let welcome = commit.welcome().edit_group_info(|info| {
             info.confirmation_tag.0.resize(length, 0);
         });
-        let found = refuses_welcome(&mut newcomer, &welcome.build()?);
+        let welcome = welcome.build()?;
+        let found = refuses_welcome(&mut newcomer, &mut commit, &welcome);
         assert_eq!(found, Violation::ConfirmationTag, "{length}");
     }
     let mut commit = insider.commit().proposals([add]).public()?;
@@ -110,23 +111,25 @@ fn attack_02_pre_authentication_panic() -> Result<(), Error> {
     for message in &messages {
         for cut in 0..message.len() {
             let error = group.members[0].receive(&message[..cut]).unwrap_err();
-            assert!(matches!(error, Error::Malformed(_)), "{cut}: {error:?}");
+            assert!(is_cut_off(&error), "{cut}: {error:?}");
         }
-        let error = group.members[0].refuses([message, &[0][..]].concat());
+        let error = group.refuses(0, [message, &[0][..]].concat());
         assert!(matches!(error, Error::Malformed(DecodeError::TrailingBytes { count: 1 })));
         let before = group.members[0].fingerprint()?;
         for place in 0..message.len() {
             let mut changed = message.clone();
             changed[place] ^= 0xff;
-            assert!(group.members[0].receive(&changed).is_err(), "{place}");
+            let error = group.members[0].receive(&changed).unwrap_err();
+            assert!(is_of_place(&error, place, &changed), "{place}: {error:?}");
         }
         assert_eq!(group.members[0].fingerprint()?, before);
     }
     for place in 0..welcome.len() {
-        assert!(newcomer.join(&welcome[..place]).is_err());
+        assert!(is_cut_off(&newcomer.refuses(&welcome[..place])), "{place}");
         let mut changed = welcome.clone();
         changed[place] ^= 0xff;
-        assert!(newcomer.join(&changed).is_err(), "{place}");
+        let error = newcomer.refuses(&changed);
+        assert!(is_of_place_in_welcome(&error, place, welcome.len()), "{place}: {error:?}");
     }
     let settings = newcomer.settings.clone();
     let open = |bytes: &[u8]| match MlsMessage::read(bytes, &settings.context) {
@@ -138,15 +141,83 @@ fn attack_02_pre_authentication_panic() -> Result<(), Error> {
     };
     open(&group_info)?;
     for place in 0..group_info.len() {
-        assert!(open(&group_info[..place]).is_err());
+        assert!(is_cut_off(&open(&group_info[..place]).unwrap_err()), "{place}");
         let mut changed = group_info.clone();
         changed[place] ^= 0xff;
-        assert!(open(&changed).is_err(), "{place}");
+        let error = open(&changed).unwrap_err();
+        assert!(is_of_place_in_group_info(&error, place, group_info.len()), "{place}: {error:?}");
     }
     for message in messages.iter().take(1) {
         assert!(matches!(group.members[0].receive(message)?, Heard::Commit(_)));
     }
     newcomer.join(&welcome)
+}
+
+fn is_cut_off(error: &Error) -> bool {
+    matches!(error, Error::Malformed(DecodeError::EndOfInput { .. }))
+}
+
+/// What every MLSMessage begins with: version and wire format.
+fn is_of_header(error: &Error, place: usize) -> bool {
+    match place {
+        0 | 1 => matches!(error, Error::Malformed(DecodeError::UnsupportedVersion(_))),
+        _ => matches!(error, Error::Malformed(DecodeError::UnsupportedWireFormat(_))),
+    }
+}
+
+/// What a member says to a message with one byte changed: the same for each place of a field, as
+/// far as fields have the same place in all messages.
+fn is_of_place(error: &Error, place: usize, message: &[u8]) -> bool {
+    let private = message[3] == 2;
+    let (unencrypted, last) = match private {
+        true => (21, Violation::ContentDecryption),
+        false => (25, Violation::MembershipTag),
+    };
+    match place {
+        0..4 => is_of_header(error, place),
+        4 => matches!(error, Error::Malformed(DecodeError::InvalidLengthPrefix)),
+        5..12 => matches!(error, Error::Unready(Unready::OtherGroup)),
+        12..20 => matches!(error, Error::Unready(Unready::FutureEpoch { .. })),
+        // The type of the content or of the sender, of whom then the leaf follows.
+        20 => matches!(error, Error::Malformed(DecodeError::UnknownValue { .. })),
+        _ if place < unencrypted || place + 32 >= message.len() => {
+            matches!(error, Error::Violation(found) if *found == last)
+        }
+        // A length or a value of what is signed and encrypted.
+        _ if private => matches!(
+            error,
+            Error::Malformed(_)
+                | Error::Violation(Violation::SenderDataDecryption | Violation::ContentDecryption)
+        ),
+        _ => matches!(error, Error::Malformed(_) | Error::Violation(Violation::MembershipTag)),
+    }
+}
+
+fn is_of_place_in_welcome(error: &Error, place: usize, length: usize) -> bool {
+    let undecryptable = matches!(error, Error::Violation(Violation::WelcomeDecryption));
+    match place {
+        0..4 => is_of_header(error, place),
+        4 | 5 => matches!(error, Error::Unready(Unready::UnsupportedSuite(_))),
+        // After two lengths, the reference of the key package.
+        9..41 => matches!(error, Error::Unready(Unready::UnknownKeyPackage)),
+        _ if place + 32 >= length => undecryptable,
+        _ => undecryptable || matches!(error, Error::Malformed(_)),
+    }
+}
+
+fn is_of_place_in_group_info(error: &Error, place: usize, length: usize) -> bool {
+    match place {
+        0..4 => is_of_header(error, place),
+        _ if place + 64 >= length => {
+            matches!(error, Error::Violation(Violation::GroupInfoSignature))
+        }
+        _ => matches!(
+            error,
+            Error::Malformed(_)
+                | Error::Violation(_)
+                | Error::Unready(Unready::UnsupportedSuite(_) | Unready::RatchetTreeMissing)
+        ),
+    }
 }
 
 type Read<'a> = &'a dyn Fn(&[u8]);
@@ -218,7 +289,7 @@ impl Hooks for Expansions {
 #[test]
 fn attack_04_generation_denial_of_service() -> Result<(), Error> {
     let spy = Arc::new(Spying::new(DefaultProvider::new(), Expansions::default()));
-    let mut group = TestGroup::builder(SUITE).size(2).provider(spy.clone()).build()?;
+    let mut group = TestGroup::builder(SUITE).size(3).provider(spy.clone()).build()?;
     let mut insider = group.insider(1)?;
     let claims =
         [u32::MAX, u32::MAX - 1, u32::MAX - 10_000, 1 << 31, 20_000, 10_001].map(|claimed| {
@@ -230,7 +301,11 @@ fn attack_04_generation_denial_of_service() -> Result<(), Error> {
     for head in [0, 10_000] {
         for (claimed, message) in &claims {
             let before = spy.hooks().0.load(Ordering::SeqCst);
-            match (claimed.checked_sub(head), group.members[0].refuses(message)) {
+            let error = group.members[0].refuses(message);
+            let spent = spy.hooks().0.load(Ordering::SeqCst) - before;
+            // Beside what was counted.
+            group.goes_on(0);
+            match (claimed.checked_sub(head), error) {
                 (_, Error::Violation(Violation::RatchetExhausted)) => {
                     assert_eq!(*claimed, u32::MAX)
                 }
@@ -245,7 +320,6 @@ fn attack_04_generation_denial_of_service() -> Result<(), Error> {
                 }
                 other => panic!("{claimed}: {other:?}"),
             }
-            let spent = spy.hooks().0.load(Ordering::SeqCst) - before;
             assert!(spent <= 16, "{claimed}: {spent} expansions");
         }
         match group.members[0].receive(&near) {
@@ -271,21 +345,18 @@ fn attack_05_ratchet_burn() -> Result<(), Error> {
     // The key is the victim's, the signature is not.
     for generation in [0, 0, 7] {
         let burn = insider.application(b"not mine")?.impersonate(victim).generation(generation);
-        assert_eq!(
-            violation(group.members[0].refuses(burn.private()?)),
-            Violation::ContentSignature
-        );
+        assert_eq!(violation(group.refuses(0, burn.private()?)), Violation::ContentSignature);
     }
     // The sender data is the victim's, the key is not.
     let burn = insider.application(b"mine")?.edit_sender_data(|data| data.leaf_index = victim);
-    assert_eq!(violation(group.members[0].refuses(burn.private()?)), Violation::ContentDecryption);
+    assert_eq!(violation(group.refuses(0, burn.private()?)), Violation::ContentDecryption);
     // Nobody's leaf.
     let burn = insider.application(b"x")?.edit_sender_data(|data| data.leaf_index = LeafIndex(9));
-    assert_eq!(violation(group.members[0].refuses(burn.private()?)), Violation::SenderDataLeaf);
+    assert_eq!(violation(group.refuses(0, burn.private()?)), Violation::SenderDataLeaf);
 
     let heard = group.members[0].receive(&genuine)?;
     assert!(matches!(heard, Heard::Message(message) if message.data == b"genuine"));
-    let error = group.members[0].refuses(&genuine);
+    let error = group.refuses(0, &genuine);
     assert!(matches!(error, Error::Unready(Unready::KeyGone)), "{error:?}");
     let next = group.members[2].send(b"the next")?;
     assert!(matches!(group.members[0].receive(&next)?, Heard::Message(_)));
@@ -294,7 +365,7 @@ fn attack_05_ratchet_burn() -> Result<(), Error> {
         proposal_type: circlet::tree::ProposalType(0xFF00),
         body: vec![1],
     })?;
-    let error = group.members[0].refuses(unknown.private()?);
+    let error = group.refuses(0, unknown.private()?);
     assert!(matches!(error, Error::Malformed(DecodeError::UnsupportedProposal(0xFF00))));
     Ok(())
 }

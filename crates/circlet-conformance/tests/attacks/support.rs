@@ -22,12 +22,18 @@ pub(crate) fn violation(error: Error) -> Violation {
     }
 }
 
-/// The violation that somebody refuses a Welcome with; it keeps its key packages.
+/// The violation that somebody refuses a Welcome with; by the genuine one of the same Commit it
+/// would join still.
 #[track_caller]
-pub(crate) fn refuses_welcome(newcomer: &mut TestMember, welcome: &ForgedWelcome) -> Violation {
-    let kept = newcomer.keys.len();
-    let error = newcomer.join(welcome).expect_err("a Welcome that has to be refused");
-    assert_eq!(newcomer.keys.len(), kept);
+pub(crate) fn refuses_welcome(
+    newcomer: &mut TestMember,
+    commit: &mut ForgedCommit,
+    welcome: &ForgedWelcome,
+) -> Violation {
+    let error = newcomer.refuses(welcome);
+    assert!(!newcomer.is_active());
+    let genuine = commit.welcome().build().expect("a Welcome");
+    newcomer.would_join(genuine).expect("a genuine Welcome");
     violation(error)
 }
 

@@ -51,7 +51,7 @@ fn assert_refused<'a>(
     let (mut newcomer, mut commit) = welcoming()?;
     for (name, expected, edit) in edits {
         let welcome = commit.welcome().edit_tree(|nodes| edit(nodes)).build()?;
-        assert_eq!(refuses_welcome(&mut newcomer, &welcome), expected, "{name}");
+        assert_eq!(refuses_welcome(&mut newcomer, &mut commit, &welcome), expected, "{name}");
     }
     newcomer.join(commit.welcome().build()?)
 }
@@ -294,7 +294,7 @@ fn attack_08_tree_shape_confusion() -> Result<(), Error> {
     let (mut newcomer, mut commit) = welcoming()?;
     let even = commit.welcome().edit_tree(|nodes| parent_at_the_end(nodes)).build()?;
     // A parent at the end has no leaf on its right.
-    assert_eq!(refuses_welcome(&mut newcomer, &even), Violation::TreeTrailingBlank);
+    assert_eq!(refuses_welcome(&mut newcomer, &mut commit, &even), Violation::TreeTrailingBlank);
     for (cut, expected) in [
         (0, Violation::TreeTrailingBlank),
         // A tree of one, and the signer is another.
@@ -303,7 +303,7 @@ fn attack_08_tree_shape_confusion() -> Result<(), Error> {
         (14, Violation::TreeTrailingBlank),
     ] {
         let welcome = commit.welcome().edit_tree(|nodes| nodes.truncate(cut)).build()?;
-        assert_eq!(refuses_welcome(&mut newcomer, &welcome), expected, "{cut}");
+        assert_eq!(refuses_welcome(&mut newcomer, &mut commit, &welcome), expected, "{cut}");
     }
     for (data, expected) in [
         (&[][..], DecodeError::EndOfInput { missing: 1 }),
@@ -321,15 +321,15 @@ fn attack_08_tree_shape_confusion() -> Result<(), Error> {
     for index in [3, 1 << 23, 1 << 24, 1 << 30, (1 << 31) - 1, 1 << 31, u32::MAX - 1, u32::MAX] {
         let leaf = LeafIndex(index);
         let commit = insider.commit().proposals([Proposal::Remove(leaf)]).private()?;
-        let error = group.members[0].refuses(commit);
+        let error = group.refuses(0, commit);
         assert_eq!(violation(error), Violation::RemoveOfBlank, "{index}");
         let sent = insider.proposal(Proposal::Remove(leaf))?.private()?;
-        assert_eq!(violation(group.members[0].refuses(sent)), Violation::RemoveOfBlank);
+        assert_eq!(violation(group.refuses(0, sent)), Violation::RemoveOfBlank);
         let sent = insider.application(b"x")?.edit_sender_data(|data| data.leaf_index = leaf);
-        let error = group.members[0].refuses(sent.private()?);
+        let error = group.refuses(0, sent.private()?);
         assert_eq!(violation(error), Violation::SenderDataLeaf, "{index}");
         let sent = insider.commit().framed(|frame| frame.sender(Sender::Member(leaf))).public()?;
-        let error = group.members[0].refuses(sent);
+        let error = group.refuses(0, sent);
         assert_eq!(violation(error), Violation::UnknownSender, "{index}");
         let info = insider.group_info().external_pub().edit_group_info(|info| info.signer = leaf);
         let error = OpenedGroupInfo::open(insider_settings(&group), info.build()?, None);
@@ -339,7 +339,7 @@ fn attack_08_tree_shape_confusion() -> Result<(), Error> {
     let read = MlsMessage::read(&commit.message, &group.members[0].settings.context)?;
     assert_eq!(read.to_bytes()?, commit.message);
     let padded = [commit.message.as_slice(), &[0]].concat();
-    let error = group.members[0].refuses(padded);
+    let error = group.refuses(0, padded);
     assert!(matches!(error, Error::Malformed(DecodeError::TrailingBytes { count: 1 })));
     group.broadcast(1, &commit)?;
     Ok(())

@@ -24,16 +24,20 @@ fn attack_16_welcome_misbinding() -> Result<(), Error> {
     // Signed by the joiner's own leaf, by nobody's, by another member's key, or for another group.
     let signer = newcomer.signer.clone();
     let itself = commit.welcome().edit_group_info(|info| info.signer = own).signer(signer);
-    assert_eq!(refuses_welcome(&mut newcomer, &itself.build()?), Violation::GroupInfoSigner);
+    let itself = itself.build()?;
+    assert_eq!(refuses_welcome(&mut newcomer, &mut commit, &itself), Violation::GroupInfoSigner);
     let nobody = commit.welcome().edit_group_info(|info| info.signer = LeafIndex(99));
-    assert_eq!(refuses_welcome(&mut newcomer, &nobody.build()?), Violation::GroupInfoSigner);
+    let nobody = nobody.build()?;
+    assert_eq!(refuses_welcome(&mut newcomer, &mut commit, &nobody), Violation::GroupInfoSigner);
     let other = commit.welcome().edit_group_info(|info| info.signer = LeafIndex(2));
-    assert_eq!(refuses_welcome(&mut newcomer, &other.build()?), Violation::GroupInfoSignature);
+    let other = other.build()?;
+    assert_eq!(refuses_welcome(&mut newcomer, &mut commit, &other), Violation::GroupInfoSignature);
     let group = commit.welcome().edit_group_info(|info| {
         info.group_context.group_id = GroupId::new(b"another group");
     });
     // The leaves of members that committed are signed for the group.
-    assert_eq!(refuses_welcome(&mut newcomer, &group.build()?), Violation::LeafSignature);
+    let group = group.build()?;
+    assert_eq!(refuses_welcome(&mut newcomer, &mut commit, &group), Violation::LeafSignature);
 
     secrets_of_something_else(&mut newcomer, &mut commit)?;
 
@@ -46,21 +50,25 @@ fn attack_16_welcome_misbinding() -> Result<(), Error> {
         };
         welcome.secrets.insert(0, broken);
     });
-    assert_eq!(refuses_welcome(&mut newcomer, &twice.build()?), Violation::WelcomeDecryption);
+    let twice = twice.build()?;
+    assert_eq!(refuses_welcome(&mut newcomer, &mut commit, &twice), Violation::WelcomeDecryption);
     // Not for this client at all, or not with its leaf.
     let foreign = commit.welcome().edit_welcome(|welcome| welcome.secrets.clear()).build()?;
-    let error = newcomer.join(&foreign).unwrap_err();
+    let error = newcomer.refuses(&foreign);
     assert!(matches!(error, Error::Unready(Unready::UnknownKeyPackage)), "{error:?}");
     let elsewhere = commit.welcome().edit_tree(|nodes| nodes.truncate(13)).build()?;
     // A parent says that there is such a leaf.
-    assert_eq!(refuses_welcome(&mut newcomer, &elsewhere), Violation::UnmergedLeafMisplaced);
+    assert_eq!(
+        refuses_welcome(&mut newcomer, &mut commit, &elsewhere),
+        Violation::UnmergedLeafMisplaced
+    );
 
     // A group that continues another which the joiner does not know.
     for usage in [ResumptionPskUsage::Reinit, ResumptionPskUsage::Branch] {
         let psk = Psk::Resumption { usage, psk_group_id: b"an old group".to_vec(), psk_epoch: 3 };
         let id = PreSharedKeyId { psk, psk_nonce: vec![1; 32] };
         let continued = commit.welcome().psks(vec![(id, Secret::new(&[1; 32]))]).build()?;
-        let error = newcomer.join(&continued).unwrap_err();
+        let error = newcomer.refuses(&continued);
         assert!(matches!(error, Error::Unready(Unready::UnknownPsk(_))), "{error:?}");
     }
     newcomer.join(commit.welcome().build()?)?;
@@ -77,27 +85,31 @@ fn secrets_of_something_else(
         let wrong = commit.welcome().edit_secrets(|_, secrets| {
             secrets.path_secret = secret.clone();
         });
-        let found = refuses_welcome(newcomer, &wrong.build()?);
+        let wrong = wrong.build()?;
+        let found = refuses_welcome(newcomer, commit, &wrong);
         assert_eq!(found, Violation::WelcomePathSecret);
     }
     let of_another_node = commit.steps[0].path_secret.clone();
     let wrong = commit.welcome().edit_secrets(|_, secrets| {
         secrets.path_secret = Some(of_another_node.clone());
     });
-    assert_eq!(refuses_welcome(newcomer, &wrong.build()?), Violation::WelcomePathSecret);
+    let wrong = wrong.build()?;
+    assert_eq!(refuses_welcome(newcomer, commit, &wrong), Violation::WelcomePathSecret);
     for length in [0, 31, 33, 64] {
         let wrong = commit.welcome().joiner_secret(Secret::new(&vec![7; length])).build()?;
-        assert_eq!(refuses_welcome(newcomer, &wrong), Violation::WelcomeSecretLength);
+        assert_eq!(refuses_welcome(newcomer, commit, &wrong), Violation::WelcomeSecretLength);
         let wrong = commit.welcome().edit_secrets(|_, secrets| {
             secrets.path_secret = Some(Secret::new(&vec![7; length]));
         });
-        let found = refuses_welcome(newcomer, &wrong.build()?);
+        let wrong = wrong.build()?;
+        let found = refuses_welcome(newcomer, commit, &wrong);
         assert_eq!(found, Violation::WelcomeSecretLength);
     }
     let wrong = commit.welcome().joiner_secret(Secret::new(&[7; 32])).edit_secrets(|_, secrets| {
         secrets.joiner_secret = Secret::new(&[8; 32]);
     });
-    assert_eq!(refuses_welcome(newcomer, &wrong.build()?), Violation::WelcomeDecryption);
+    let wrong = wrong.build()?;
+    assert_eq!(refuses_welcome(newcomer, commit, &wrong), Violation::WelcomeDecryption);
     Ok(())
 }
 

@@ -57,11 +57,10 @@ impl Door {
             .content(&context, Sender::NewMemberCommit, content)?
             .edit_confirmation_tag(|place| *place = tag)
             .public()?;
-        let refusals =
-            self.group.members[..2].iter_mut().map(|member| match member.refuses(&forged) {
-                Error::Violation(violation) => violation,
-                other => panic!("another error: {other:?}"),
-            });
+        let refusals = [0, 1].into_iter().map(|i| match self.group.refuses(i, &forged) {
+            Error::Violation(violation) => violation,
+            other => panic!("another error: {other:?}"),
+        });
         let refusals: Vec<Violation> = refusals.collect();
         assert_eq!(refusals[0], refusals[1]);
         Ok(refusals[0])

@@ -108,7 +108,7 @@ impl World {
                     let error = match (slot.sender() == Some(index), refused) {
                         (true, _) => member.propose(proposal.clone()).err(),
                         (false, None) => member.receive(&message).err(),
-                        (false, Some(_)) => Some(member.refuses(&message)),
+                        (false, Some(_)) => Some(self.group.refuses(index as usize, &message)),
                     };
                     if !is_violation(&error, refused) {
                         return Err(format!("{slot:?} on receipt by {index}: {error:?}"));
@@ -149,7 +149,7 @@ impl World {
         let commit = commit.private().map_err(said)?;
         let expected = broken(&cell);
         if cell.iter().any(|slot| refused_on_receipt(*slot).is_some()) {
-            let error = self.receiver().refuses(&commit);
+            let error = self.group.refuses(RECEIVER as usize, &commit);
             let unknown = matches!(error, Error::Unready(Unready::UnknownProposal(_)));
             return if unknown { Ok(()) } else { Err(format!("the receiver: {error:?}")) };
         }
@@ -157,7 +157,7 @@ impl World {
             return would_follow(self.receiver(), &commit.message)
                 .map_err(|error| format!("the receiver refuses a valid list: {error:?}"));
         }
-        match self.receiver().refuses(&commit) {
+        match self.group.refuses(RECEIVER as usize, &commit) {
             Error::Violation(found) if expected.contains(&found) => Ok(()),
             other => Err(format!("the receiver: {other:?}, expected {expected:?}")),
         }
@@ -225,7 +225,7 @@ impl World {
         };
         let mut insider = self.committer().insider()?;
         let commit = insider.commit().references([reference.clone(), reference]).private()?;
-        let error = self.receiver().refuses(commit);
+        let error = self.group.refuses(RECEIVER as usize, commit);
         assert!(is_violation(&Some(error), Some(Violation::ReferenceTwice)), "{slot:?}");
         Ok(true)
     }

@@ -96,7 +96,7 @@ fn v_14_0_02_past_states_are_forgotten() {
     group.update(2).unwrap();
     assert!(matches!(group.members[0].receive(&late).unwrap(), Heard::Message(_)));
     group.update(2).unwrap();
-    let error = group.members[2].refuses(&late);
+    let error = group.refuses(2, &late);
     assert!(
         matches!(error, Error::Unready(Unready::ForgottenEpoch { message }) if message == first),
         "{error:?}"
@@ -107,7 +107,7 @@ fn v_14_0_02_past_states_are_forgotten() {
     group.update(2).unwrap();
     assert!(matches!(group.members[0].receive(&within).unwrap(), Heard::Message(_)));
     group.update(2).unwrap();
-    let error = group.members[2].refuses(&within);
+    let error = group.refuses(2, &within);
     let expected = Unready::ForgottenEpoch { message: first + 3 };
     assert!(matches!(error, Error::Unready(found) if found == expected));
 }
@@ -124,13 +124,13 @@ fn v_9_2_03_failed_decryption_uses_no_key_up() {
     let mut broken = genuine.clone();
     *broken.last_mut().unwrap() ^= 1;
     // The sender data's key is from the beginning of the ciphertext.
-    let error = group.members[0].refuses(&broken);
+    let error = group.refuses(0, &broken);
     assert_violation(&error, Violation::ContentDecryption);
     for i in [5, 0, 3] {
         let heard = group.members[0].receive(&messages[i]).unwrap();
         assert!(matches!(heard, Heard::Message(message) if message.data == [i as u8]));
     }
-    let error = group.members[0].refuses(&messages[5]);
+    let error = group.refuses(0, &messages[5]);
     assert!(matches!(error, Error::Unready(Unready::KeyGone)), "{error:?}");
 }
 
@@ -147,7 +147,7 @@ fn v_14_0_01_two_commits_at_once() {
         }
         group.members[first].confirm().unwrap();
         for other in [first, 2] {
-            let error = group.members[other].refuses(&late);
+            let error = group.refuses(other, &late);
             assert!(matches!(error, Error::Unready(Unready::LateHandshake { .. })), "{error:?}");
         }
         let before = group.members[second].fingerprint().unwrap();
@@ -207,7 +207,7 @@ fn what_comes_while_a_commit_waits() {
     assert_eq!(removed.outcome.removed.len(), 1);
     let error = group.members[1].confirm().unwrap_err();
     assert!(matches!(error, Error::Misuse(Misuse::NotMember)), "{error:?}");
-    let error = group.members[2].refuses(&late);
+    let error = group.refuses(2, &late);
     assert!(matches!(error, Error::Unready(Unready::LateHandshake { .. })), "{error:?}");
     group.update(3).unwrap();
 }
@@ -367,10 +367,10 @@ fn v_15_0_07_authenticated_data() {
     };
     // Changed on its way, and changed under the sender's own key.
     let changed = said(b"so", &mut insider).edit_private(|it| it.authenticated_data[0] ^= 1);
-    let error = group.members[0].refuses(changed.private().unwrap());
+    let error = group.refuses(0, changed.private().unwrap());
     assert_violation(&error, Violation::ContentDecryption);
     let changed = said(b"so", &mut insider).edit_header(|it| it.authenticated_data[0] ^= 1);
-    let error = group.members[0].refuses(changed.private().unwrap());
+    let error = group.refuses(0, changed.private().unwrap());
     assert_violation(&error, Violation::ContentSignature);
     let genuine = said(b"so", &mut insider).private().unwrap();
     let heard = group.members[0].receive(&genuine).unwrap();

@@ -1,20 +1,19 @@
 //! Making and processing Commits (RFC 9420 sections 8.1, 8.4, 12.4, 12.4.1 and 12.4.2).
 
+mod opened;
+
 use std::collections::BTreeSet;
 
-use circlet::codec::{DecodeContext, Encode};
-use circlet::crypto::{CryptoError, HpkeKeyPair, HpkePublicKey, Secret, SignaturePublicKey};
-use circlet::group::{ByReference, CommitRequest, HandshakeFormat, Signers, Status};
-use circlet::hazmat::protection::{Endpoint, Epoch};
+use circlet::codec::DecodeContext;
+use circlet::crypto::{Secret, SignaturePublicKey};
+use circlet::group::{ByReference, CommitRequest, Signers, Status};
 use circlet::identity::{Signer, SigningKey};
-use circlet::message::{
-    AuthenticatedContent, Content, GroupContext, GroupId, MlsMessage, Proposal, ReInit, Sender,
-};
+use circlet::message::{GroupId, Proposal, ReInit, Sender};
 use circlet::rules::Violation;
 use circlet::schedule::{PreSharedKeyId, Psk, ResumptionPskUsage};
 use circlet::storage::Key;
 use circlet::testing::{Heard, Insider, TestGroup, TestMember, clients, dump};
-use circlet::tree::{Extensions, LeafIndex, LeafNodeSource, RequiredCapabilities};
+use circlet::tree::{Extensions, LeafIndex, LeafNodeSource};
 use circlet::{Error, Misuse, Received, Unready};
 
 use crate::support::{SUITE, assert_violation};
@@ -63,7 +62,7 @@ fn handshakes_are_of_the_present_epoch() -> Result<(), Error> {
         let proposal = eve.proposal(remove(3))?.edit_content(|content| content.epoch = epoch);
         let proposal = proposal.public()?;
         for message in [commit.message, proposal.message] {
-            let error = group.members[0].refuses(&message);
+            let error = group.refuses(0, &message);
             let (late, future) = (
                 matches!(error, Error::Unready(Unready::LateHandshake { .. })),
                 matches!(error, Error::Unready(Unready::FutureEpoch { .. })),
@@ -73,7 +72,7 @@ fn handshakes_are_of_the_present_epoch() -> Result<(), Error> {
         let other = eve.commit().framed(|frame| {
             frame.edit_content(|content| content.group_id = GroupId::new(b"another"))
         });
-        let error = group.members[0].refuses(other.public()?);
+        let error = group.refuses(0, other.public()?);
         assert!(matches!(error, Error::Unready(Unready::OtherGroup)), "{error:?}");
         let proposal = eve.proposal(remove(3))?.public()?;
         group.members[0].receive(&proposal)?;
@@ -93,16 +92,16 @@ fn handshakes_are_authenticated() -> Result<(), Error> {
     let commit = eve
         .commit()
         .framed(|frame| frame.edit_membership_tag(|tag| tag.as_mut().unwrap().0[0] ^= 1));
-    assert_violation(&group.members[0].refuses(commit.public()?), Violation::MembershipTag);
+    assert_violation(&group.refuses(0, commit.public()?), Violation::MembershipTag);
     let signer = group.members[2].signer.clone();
     for private in [false, true] {
         let other = signer.clone();
         let commit = eve.commit().framed(|frame| frame.signer(other));
         let commit = if private { commit.private()? } else { commit.public()? };
-        assert_violation(&group.members[0].refuses(commit), Violation::ContentSignature);
+        assert_violation(&group.refuses(0, commit), Violation::ContentSignature);
     }
     let proposal = eve.proposal(remove(3))?.signer(signer).private()?;
-    assert_violation(&group.members[0].refuses(proposal), Violation::ContentSignature);
+    assert_violation(&group.refuses(0, proposal), Violation::ContentSignature);
     assert!(!group.members[0].state().has_pending_proposals());
     assert!(matches!(group.members[0].receive(eve.commit().private()?)?, Heard::Commit(_)));
     Ok(())
@@ -116,11 +115,11 @@ fn a_path_is_there_where_it_is_needed() -> Result<(), Error> {
     let extensions = Proposal::GroupContextExtensions(Extensions::new());
     for list in [vec![], vec![remove(3)], vec![extensions], vec![psk(b"a", 1), remove(3)]] {
         let commit = group.insider(1)?.commit().without_path().proposals(list).private()?;
-        assert_violation(&group.members[0].refuses(commit), Violation::PathMissing);
+        assert_violation(&group.refuses(0, commit), Violation::PathMissing);
     }
     group.propose(2, None)?;
     let commit = group.insider(1)?.commit().without_path().waiting().private()?;
-    assert_violation(&group.members[0].refuses(commit), Violation::PathMissing);
+    assert_violation(&group.refuses(0, commit), Violation::PathMissing);
     // Whoever commits these makes a path, wanted or not.
     let request = CommitRequest { force_path: false, ..CommitRequest::default() };
     group.commit(1, request)?;
@@ -176,7 +175,7 @@ fn a_commit_may_leave_proposals_out() -> Result<(), Error> {
     let outcome = group.commit(1, request)?.outcome;
     assert!(outcome.removed.is_empty());
     let commit = group.insider(1)?.commit().references([late.clone()]).private()?;
-    let error = group.members[0].refuses(&commit);
+    let error = group.refuses(0, &commit);
     assert!(matches!(error, Error::Unready(Unready::UnknownProposal(it)) if it == late));
     Ok(())
 }
@@ -189,7 +188,7 @@ fn all_pre_shared_keys_are_there() -> Result<(), Error> {
     group.members[0].psks.external.clear();
     let commit = group.insider(1)?.commit().proposals([psk(b"a", 1)]).private()?;
     let named = Psk::External { psk_id: b"a".to_vec() };
-    let error = group.members[0].refuses(&commit);
+    let error = group.refuses(0, &commit);
     assert!(matches!(error, Error::Unready(Unready::UnknownPsk(it)) if it == named));
     let request = CommitRequest { by_value: vec![psk(b"a", 1)], ..CommitRequest::default() };
     let error = group.members[0].stage(request).unwrap_err();
@@ -203,7 +202,7 @@ fn all_pre_shared_keys_are_there() -> Result<(), Error> {
         let mut eve = group.insider(1)?;
         eve.psks.resumption.insert((psk_group_id, psk_epoch), Secret::new(&[1; 32]));
         let unknown = eve.commit().proposals([Proposal::PreSharedKey(id)]).private()?;
-        let error = group.members[0].refuses(&unknown);
+        let error = group.refuses(0, &unknown);
         assert!(matches!(error, Error::Unready(Unready::UnknownPsk(it)) if it == named));
     }
     give_psks(&mut group.members[0]);
@@ -217,12 +216,12 @@ fn the_leaf_of_a_path_is_valid() -> Result<(), Error> {
     let mut group = group()?;
     let mut eve = group.insider(1)?;
     let elsewhere = eve.commit().leaf_position(GroupId::new(b"a group"), LeafIndex(2)).private()?;
-    assert_violation(&group.members[0].refuses(elsewhere), Violation::LeafSignature);
+    assert_violation(&group.refuses(0, elsewhere), Violation::LeafSignature);
     let lacking = eve.commit().leaf(|leaf| leaf.capabilities.credentials.clear()).private()?;
     let expected = Violation::CredentialNotInCapabilities;
-    assert_violation(&group.members[0].refuses(lacking), expected);
+    assert_violation(&group.refuses(0, lacking), expected);
     let source = eve.commit().leaf(|leaf| leaf.source = LeafNodeSource::Update).private()?;
-    assert_violation(&group.members[0].refuses(source), Violation::PathLeafSource);
+    assert_violation(&group.refuses(0, source), Violation::PathLeafSource);
     Ok(())
 }
 
@@ -237,18 +236,18 @@ fn the_keys_of_a_path_are_new() -> Result<(), Error> {
     let (_, parent) = eve.tree.parents().next().unwrap();
     let parent = parent.encryption_key.clone();
     let kept = eve.commit().leaf(|leaf| leaf.encryption_key = own.clone()).private()?;
-    assert_violation(&group.members[0].refuses(kept), Violation::PathKeepsEncryptionKey);
+    assert_violation(&group.refuses(0, kept), Violation::PathKeepsEncryptionKey);
     for key in [own, other, parent] {
         let node = eve.commit().edit_steps(|steps| steps[1].public_key = key.clone()).private()?;
-        assert_violation(&group.members[0].refuses(node), Violation::PathKeyReused);
+        assert_violation(&group.refuses(0, node), Violation::PathKeyReused);
     }
     let twice = eve.commit().edit_steps(|steps| {
         steps[1].public_key = steps[0].public_key.clone();
     });
-    assert_violation(&group.members[0].refuses(twice.private()?), Violation::PathKeyReused);
+    assert_violation(&group.refuses(0, twice.private()?), Violation::PathKeyReused);
     let taken = eve.tree.leaf(LeafIndex(3)).unwrap().encryption_key.clone();
     let leaf = eve.commit().leaf(|leaf| leaf.encryption_key = taken).private()?;
-    assert_violation(&group.members[0].refuses(leaf), Violation::PathKeyReused);
+    assert_violation(&group.refuses(0, leaf), Violation::PathKeyReused);
     Ok(())
 }
 
@@ -258,16 +257,16 @@ fn a_path_holds_together() -> Result<(), Error> {
     let mut group = group()?;
     let mut eve = group.insider(1)?;
     let hash = eve.commit().leaf(|leaf| leaf.source = LeafNodeSource::Commit(vec![1; 32]));
-    assert_violation(&group.members[0].refuses(hash.private()?), Violation::PathParentHash);
+    assert_violation(&group.refuses(0, hash.private()?), Violation::PathParentHash);
     let other = eve.suite().clone().generate_key_pair(&mut eve.rng.clone())?.public;
     let key = eve.commit().edit_steps(|steps| steps[1].public_key = other).private()?;
-    assert_violation(&group.members[0].refuses(key), Violation::PathPublicKey);
+    assert_violation(&group.refuses(0, key), Violation::PathPublicKey);
     let context = eve.commit().edit_path_context(|context| context.epoch -= 1).private()?;
-    assert_violation(&group.members[0].refuses(context), Violation::PathDecryption);
+    assert_violation(&group.refuses(0, context), Violation::PathDecryption);
     // That of the epoch that the Commit ends.
     let old = eve.context.clone();
     let context = eve.commit().edit_path_context(|context| *context = old).private()?;
-    assert_violation(&group.members[0].refuses(context), Violation::PathDecryption);
+    assert_violation(&group.refuses(0, context), Violation::PathDecryption);
     Ok(())
 }
 
@@ -281,11 +280,11 @@ fn the_confirmation_tag_says_that_all_agree() -> Result<(), Error> {
     let flipped = eve
         .commit()
         .framed(|frame| frame.edit_confirmation_tag(|tag| tag.as_mut().unwrap().0[3] ^= 1));
-    assert_violation(&group.members[0].refuses(flipped.private()?), Violation::ConfirmationTag);
+    assert_violation(&group.refuses(0, flipped.private()?), Violation::ConfirmationTag);
     let dropped = eve.commit().proposals(keys()).edit_commit(|it| drop(it.proposals.pop()));
-    assert_violation(&group.members[0].refuses(dropped.private()?), Violation::ConfirmationTag);
+    assert_violation(&group.refuses(0, dropped.private()?), Violation::ConfirmationTag);
     let swapped = eve.commit().proposals(keys()).edit_commit(|it| it.proposals.swap(0, 1));
-    assert_violation(&group.members[0].refuses(swapped.private()?), Violation::ConfirmationTag);
+    assert_violation(&group.refuses(0, swapped.private()?), Violation::ConfirmationTag);
     // By reference and by value, each in its place.
     let waits = eve.proposal(psk(b"b", 7))?.private()?;
     group.members[0].receive(&waits)?;
@@ -390,7 +389,7 @@ fn a_committer_is_a_member() -> Result<(), Error> {
     for leaf in [3, 9, u32::MAX] {
         let sender = Sender::Member(LeafIndex(leaf));
         let commit = eve.commit().framed(|frame| frame.sender(sender)).public()?;
-        assert_violation(&group.members[0].refuses(commit), Violation::UnknownSender);
+        assert_violation(&group.refuses(0, commit), Violation::UnknownSender);
     }
     let commit = eve.commit().private()?;
     let before = group.members[1].fingerprint()?;
@@ -478,7 +477,10 @@ fn epochs_end() -> Result<(), Error> {
     let error = group.members[0].stage(CommitRequest::default()).unwrap_err();
     assert_violation(&error, Violation::EpochOverflow);
     let commit = group.insider(1)?.commit().private()?;
+    // No Commit is genuine any more, a message is.
     assert_violation(&group.members[0].refuses(&commit), Violation::EpochOverflow);
+    let last = group.members[1].send(b"the end")?;
+    assert!(matches!(group.members[0].receive(last)?, Heard::Message(_)));
     Ok(())
 }
 
@@ -501,105 +503,4 @@ fn extensions_change_by_their_proposal_alone() -> Result<(), Error> {
     group.commit_with(1, [Proposal::GroupContextExtensions(one.clone())])?;
     assert_eq!(group.members[2].state().context().extensions, one);
     Ok(())
-}
-
-/// What member 1 finds in a Commit of member 0 with the secrets that it has in this epoch. It knows
-/// no state of member 0, and the library's receiving code is given nothing but the epoch's secrets.
-fn opened(eve: &Insider, message: &[u8]) -> Result<AuthenticatedContent, Error> {
-    let keys = eve.tree.members().map(|(_, leaf)| leaf.signature_key.clone());
-    let epoch = Epoch {
-        context: eve.context.clone(),
-        signature_keys: keys.collect(),
-        encryption_secret: eve.encryption_secret.clone(),
-        sender_data_secret: eve.secrets.sender_data_secret.clone(),
-        membership_key: eve.secrets.membership_key.clone(),
-    };
-    let message = MlsMessage::read(message, &eve.settings.context)?;
-    let endpoint = Endpoint::new(eve.settings.clone(), epoch, eve.leaf)?;
-    Ok(endpoint.unprotect(message)?.expect("another member's message"))
-}
-
-/// V-12.4.1-04, V-12.4.1-05: a Commit that brings a new signature key is protected with the keys of
-/// the epoch that it ends, and signed with the old key over the old context: neither the new key nor
-/// the new context fits.
-#[test]
-fn a_commit_is_of_the_old_epoch() -> Result<(), Error> {
-    for format in [HandshakeFormat::Public, HandshakeFormat::Private] {
-        let mut group = TestGroup::builder(SUITE).size(3).handshake(format).build()?;
-        let (old, eve) = (group.members[0].state().context().clone(), group.insider(1)?);
-        let request = group.request(0)?;
-        let member = &mut group.members[0];
-        let (present, mut rng) = (member.signer.clone(), member.rng.fork()?);
-        let next = SigningKey::generate(member.suite(), &mut rng)?;
-        let signers = Signers { present: &present, next: Some(&next) };
-        let (staged, step) =
-            member.state().commit_with(request, &member.judge(), signers, &mut rng)?;
-        member.apply(step)?;
-        let message = staged.message().to_vec();
-        let found = opened(&eve, &message)?;
-        assert_eq!((found.content.epoch, found.content.sender), (old.epoch, SENDER));
-        group.members[1].receive(&message)?;
-        let new = group.members[1].state().context();
-        assert_eq!(new.epoch, old.epoch + 1);
-        for (context, key, fits) in [
-            (&old, present.public_key(), true),
-            (&old, next.public_key(), false),
-            (new, present.public_key(), false),
-            (new, next.public_key(), false),
-        ] {
-            let tbs = found.content.to_be_signed(found.wire_format, &context.to_bytes()?)?;
-            let signature = &found.auth.signature;
-            let verified = eve.suite().verify_with_label(key, "FramedContentTBS", &tbs, signature);
-            assert_eq!(verified.err(), (!fits).then_some(CryptoError::InvalidSignature));
-        }
-        // The keys of the epoch that begins don't open it.
-        let after = group.insider(1)?;
-        assert!(opened(&after, &message).is_err());
-    }
-    Ok(())
-}
-
-const SENDER: Sender = Sender::Member(LeafIndex(0));
-
-/// V-12.4.1-02, V-7.6-03: the path's secrets are encrypted under the context of the next epoch, with
-/// its number, its tree and its extensions, but with the transcript hash of the old one. They are
-/// decrypted here with nothing but the receiver's leaf key.
-#[test]
-fn a_path_is_encrypted_under_the_provisional_context() -> Result<(), Error> {
-    let mut group = TestGroup::new(SUITE, 3)?;
-    let (old, eve) = (group.members[0].state().context().clone(), group.insider(1)?);
-    let required = RequiredCapabilities::default().to_extension()?;
-    let extensions: Extensions = [required].into_iter().collect();
-    let message =
-        group.commit_with(0, [Proposal::GroupContextExtensions(extensions.clone())])?.message;
-    let new = group.members[1].state().context().clone();
-    let Content::Commit(commit) = opened(&eve, &message)?.content.content else { panic!() };
-    let path = commit.path.expect("a path");
-    // The copath of leaf 0 begins with leaf 1.
-    let sealed = &path.nodes[0].encrypted_path_secret[0];
-    let private = eve.private_keys[&eve.leaf.node().unwrap()].clone();
-    let public = leaf_key(&eve);
-    let keys = HpkeKeyPair { private, public };
-    let confirmed_transcript_hash = old.confirmed_transcript_hash.clone();
-    let provisional = GroupContext { confirmed_transcript_hash, ..new.clone() };
-    assert_eq!((provisional.epoch, &provisional.extensions), (old.epoch + 1, &extensions));
-    assert!(new != provisional && old.tree_hash != new.tree_hash);
-    let failed = Some(CryptoError::DecryptionFailed);
-    for (context, expected) in [
-        (provisional.clone(), None),
-        (new, failed),
-        (GroupContext { epoch: old.epoch, ..provisional.clone() }, failed),
-        (GroupContext { tree_hash: old.tree_hash.clone(), ..provisional.clone() }, failed),
-        (GroupContext { extensions: old.extensions.clone(), ..provisional }, failed),
-        (old, failed),
-    ] {
-        let context = context.to_bytes()?;
-        let found = eve.suite().decrypt_with_label(&keys, "UpdatePathNode", &context, sealed);
-        assert_eq!(found.err(), expected);
-    }
-    Ok(())
-}
-
-fn leaf_key(insider: &Insider) -> HpkePublicKey {
-    insider.tree.leaf(insider.leaf).expect("a member").encryption_key.clone()
 }

@@ -17,7 +17,7 @@ use circlet::tree::{
     RequiredCapabilities,
 };
 
-use crate::support::{SUITE, assert_violation};
+use crate::support::{SUITE, assert_malformed, assert_violation};
 
 const EXTENSION: ExtensionType = ExtensionType(0xf001);
 const PROPOSAL: ProposalType = ProposalType(0xf002);
@@ -229,7 +229,7 @@ fn new_members_meet_the_requirements() -> Result<(), Error> {
         assert_violation(&error, Violation::RequiredCapabilities);
         let commit = group.insider(1)?.commit().proposals([add]).private()?;
         for receiver in [0, 2] {
-            let error = group.members[receiver].refuses(&commit);
+            let error = group.refuses(receiver, &commit);
             assert_violation(&error, Violation::RequiredCapabilities);
         }
         newcomer.template.capabilities = knowing()?;
@@ -250,7 +250,7 @@ fn present_members_meet_the_requirements() -> Result<(), Error> {
         assert_violation(&error, Violation::GroupContextRequirements);
         let commit = group.insider(1)?.commit().proposals([proposal.clone()]).private()?;
         for receiver in [0, 2] {
-            let error = group.members[receiver].refuses(&commit);
+            let error = group.refuses(receiver, &commit);
             assert_violation(&error, Violation::GroupContextRequirements);
         }
         // Without that member it is allowed.
@@ -297,10 +297,17 @@ fn raw(data: &[u8]) -> Extension {
 #[test]
 fn malformed_requirements() -> Result<(), Error> {
     let sound = raw(&[0, 0, 0]);
-    for data in [&[][..], &[0, 0], &[0, 0, 0, 0], &[1, 7, 0, 0], &[0xc0, 0, 0]] {
+    let short = DecodeError::EndOfInput { missing: 1 };
+    for (data, expected) in [
+        (&[][..], short),
+        (&[0, 0], short),
+        (&[0, 0, 0, 0], DecodeError::TrailingBytes { count: 1 }),
+        (&[1, 7, 0, 0], short),
+        (&[0xc0, 0, 0], DecodeError::InvalidLengthPrefix),
+    ] {
         let list = Extensions::from_iter([raw(data)]);
         let error = somebody()?.create(b"a group", list.clone()).unwrap_err();
-        assert!(matches!(error, Error::Malformed(_)), "{error:?}");
+        assert_malformed(&error, expected);
 
         let mut group = TestGroup::new(SUITE, 3)?;
         let mut newcomer = group.newcomer("new")?;
@@ -308,13 +315,13 @@ fn malformed_requirements() -> Result<(), Error> {
         let mut insider = group.insider(1)?;
         let proposal = Proposal::GroupContextExtensions(list.clone());
         let commit = insider.commit().proposals([proposal]).private()?;
-        let error = group.members[0].refuses(&commit);
-        assert!(matches!(error, Error::Malformed(_)), "{error:?}");
+        let error = group.refuses(0, &commit);
+        assert_malformed(&error, expected);
 
         let mut commit = insider.commit().proposals([add]).private()?;
         let welcome = commit.welcome().edit_context(|context| context.extensions = list).build()?;
-        let error = newcomer.join(&welcome).unwrap_err();
-        assert!(matches!(error, Error::Malformed(_)), "{error:?}");
+        let error = newcomer.refuses(&welcome);
+        assert_malformed(&error, expected);
         newcomer.join(commit.welcome().build()?)?;
     }
     let mut group = TestGroup::new(SUITE, 2)?;
@@ -337,12 +344,12 @@ fn requirements_twice() -> Result<(), Error> {
     let mut insider = group.insider(1)?;
     let proposal = Proposal::GroupContextExtensions(twice.clone());
     let commit = insider.commit().proposals([proposal]).private()?;
-    let error = group.members[0].refuses(&commit);
+    let error = group.refuses(0, &commit);
     assert!(duplicate(&error), "{error:?}");
 
     let mut commit = insider.commit().proposals([add]).private()?;
     let welcome = commit.welcome().edit_context(|context| context.extensions = twice).build()?;
-    let error = newcomer.join(&welcome).unwrap_err();
+    let error = newcomer.refuses(&welcome);
     assert!(duplicate(&error), "{error:?}");
     newcomer.join(commit.welcome().build()?)?;
     Ok(())

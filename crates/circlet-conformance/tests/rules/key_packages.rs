@@ -32,7 +32,7 @@ fn assert_refused(
     let mut insider = group.insider(1)?;
     let commit = insider.commit().proposals([Proposal::Add(key_package.clone())]).private()?;
     for receiver in [0, 2] {
-        assert_violation(&group.members[receiver].refuses(&commit), expected);
+        assert_violation(&group.refuses(receiver, &commit), expected);
     }
     let error = group.commit_with(0, [Proposal::Add(key_package)]).unwrap_err();
     assert_violation(&error, expected);
@@ -82,7 +82,7 @@ fn another_version() -> Result<(), Error> {
     let inside = key_package.as_bytes();
     let start = message.windows(inside.len()).position(|window| window == inside).unwrap();
     message[start + 1] = 2;
-    let error = group.members[0].refuses(&message);
+    let error = group.refuses(0, &message);
     assert!(matches!(error, Error::Malformed(DecodeError::UnsupportedVersion(2))), "{error:?}");
     Ok(())
 }
@@ -251,10 +251,10 @@ fn receivers_look_again() -> Result<(), Error> {
     let wrong = newcomer.forge_key_package().same_keys().build()?;
     let mut insider = group.insider(1)?;
     let proposal = insider.proposal(Proposal::Add(wrong.clone()))?.private()?;
-    assert_violation(&group.members[0].refuses(&proposal), Violation::KeyPackageInitKey);
+    assert_violation(&group.refuses(0, &proposal), Violation::KeyPackageInitKey);
     let commit = insider.commit().proposals([Proposal::Add(wrong)]).public()?;
     for receiver in [0, 2] {
-        assert_violation(&group.members[receiver].refuses(&commit), Violation::KeyPackageInitKey);
+        assert_violation(&group.refuses(receiver, &commit), Violation::KeyPackageInitKey);
     }
     group.update(1)?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use circlet::codec::{CustomProposal, Decode, DecodeContext};
 use circlet::crypto::{Mac, Secret};
-use circlet::group::{CommitRequest, StagedJoin};
+use circlet::group::StagedJoin;
 use circlet::message::{
     Commit, Content, GroupId, MlsMessage, Proposal, ProposalOrRef, ReInit, Sender,
 };
@@ -15,7 +15,7 @@ use circlet::tree::{
 };
 use circlet::{Error, Unready};
 
-use crate::support::{SUITE, assert_violation};
+use crate::support::{SUITE, assert_violation, cannot_commit};
 
 const NH: usize = 32;
 
@@ -49,14 +49,10 @@ fn give_psks(member: &mut TestMember) {
 
 /// Neither can member 1 commit the list, nor does anybody take a Commit of it from member 1.
 fn refuse(group: &mut TestGroup, list: &[Proposal], expected: Violation) -> Result<(), Error> {
-    let before = group.members[1].fingerprint()?;
-    let request = CommitRequest { by_value: list.to_vec(), ..CommitRequest::default() };
-    let error = group.members[1].stage(request).expect_err("a list that nobody may commit");
-    assert_violation(&error, expected);
-    assert_eq!(group.members[1].fingerprint()?, before);
+    assert_violation(&cannot_commit(group, 1, list), expected);
     let commit = group.insider(1)?.commit().proposals(list.to_vec()).private()?;
     for i in [0, 2] {
-        assert_violation(&group.members[i].refuses(&commit), expected);
+        assert_violation(&group.refuses(i, &commit), expected);
     }
     Ok(())
 }
@@ -104,10 +100,12 @@ fn each_proposal_is_valid_when_it_is_sent() -> Result<(), Error> {
         (reinit(0), Violation::ReInitVersion),
         (Proposal::ExternalInit(vec![1; NH]), Violation::ExternalInitInMemberCommit),
     ] {
+        let before = group.members[1].fingerprint()?;
         let error = group.members[1].propose(proposal.clone()).expect_err("an invalid proposal");
         assert_violation(&error, expected);
+        assert_eq!(group.members[1].fingerprint()?, before);
         let sent = group.insider(1)?.proposal(proposal)?.private()?;
-        assert_violation(&group.members[0].refuses(&sent), expected);
+        assert_violation(&group.refuses(0, &sent), expected);
         assert!(!group.members[0].state().has_pending_proposals());
     }
     Ok(())
@@ -123,12 +121,12 @@ fn the_committer_neither_updates_nor_removes_itself() -> Result<(), Error> {
 
     group.propose(1, None)?;
     let commit = group.insider(1)?.commit().waiting().private()?;
-    assert_violation(&group.members[0].refuses(&commit), Violation::CommitterUpdates);
+    assert_violation(&group.refuses(0, &commit), Violation::CommitterUpdates);
     group.propose(2, remove(1))?;
     let mut eve = group.insider(1)?;
     eve.proposals.retain(|known| matches!(known.proposal, Proposal::Remove(_)));
     let commit = eve.commit().waiting().private()?;
-    assert_violation(&group.members[0].refuses(&commit), Violation::CommitterRemoved);
+    assert_violation(&group.refuses(0, &commit), Violation::CommitterRemoved);
     // Its own Commit leaves both out.
     let committed = group.update(1)?;
     assert!(committed.outcome.removed.is_empty());
@@ -142,10 +140,10 @@ fn each_leaf_changes_once() -> Result<(), Error> {
     refuse(&mut group, &[remove(2), remove(2)], Violation::LeafTwice)?;
     group.propose(3, None)?;
     let commit = group.insider(1)?.commit().waiting().proposals([remove(3)]).private()?;
-    assert_violation(&group.members[0].refuses(&commit), Violation::LeafTwice);
+    assert_violation(&group.refuses(0, &commit), Violation::LeafTwice);
     group.propose(3, None)?;
     let commit = group.insider(1)?.commit().waiting().private()?;
-    assert_violation(&group.members[0].refuses(&commit), Violation::LeafTwice);
+    assert_violation(&group.refuses(0, &commit), Violation::LeafTwice);
     Ok(())
 }
 
@@ -260,7 +258,7 @@ fn a_reference_is_known() -> Result<(), Error> {
     let proposal = eve.proposal(remove(3))?.private()?;
     let reference = eve.remember(&proposal)?;
     let commit = eve.commit().waiting().private()?;
-    let error = group.members[0].refuses(&commit);
+    let error = group.refuses(0, &commit);
     assert!(matches!(error, Error::Unready(Unready::UnknownProposal(it)) if it == reference));
     group.members[0].receive(&proposal)?;
     assert!(matches!(group.members[0].receive(&commit)?, Heard::Commit(_)));
@@ -273,9 +271,9 @@ fn a_proposal_is_referred_to_once() -> Result<(), Error> {
     let mut group = group()?;
     group.propose(2, psk(b"a", 1))?;
     let commit = group.insider(1)?.commit().waiting().waiting().private()?;
-    assert_violation(&group.members[0].refuses(&commit), Violation::ReferenceTwice);
+    assert_violation(&group.refuses(0, &commit), Violation::ReferenceTwice);
     let commit = group.insider(1)?.commit().waiting().proposals([psk(b"a", 1)]).private()?;
-    assert_violation(&group.members[0].refuses(&commit), Violation::PskTwice);
+    assert_violation(&group.refuses(0, &commit), Violation::PskTwice);
     Ok(())
 }
 
@@ -353,11 +351,11 @@ fn the_list_of_an_external_commit() -> Result<(), Error> {
     }
     for (edit, expected) in cases {
         let message = again(&group, &dora, &honest, edit)?;
-        assert_violation(&group.members[1].refuses(&message), expected);
+        assert_violation(&group.refuses(1, &message), expected);
     }
     // With nothing but a wrong tag, that is what it is refused for.
     let message = again(&group, &dora, &honest, |_| ())?;
-    assert_violation(&group.members[1].refuses(&message), Violation::ConfirmationTag);
+    assert_violation(&group.refuses(1, &message), Violation::ConfirmationTag);
     assert!(matches!(group.members[1].receive(&honest)?, Heard::Commit(it) if it.external));
     Ok(())
 }
@@ -377,7 +375,7 @@ fn a_registered_type_in_an_external_commit() -> Result<(), Error> {
         let message =
             again(&group, &dora, &honest, |commit| commit.proposals.push(by_value(custom())))?;
         let expected = Violation::ExternalCommitProposal;
-        assert_violation(&group.members[1].refuses(&message), expected);
+        assert_violation(&group.refuses(1, &message), expected);
         // A member may commit one.
         let commit = group.insider(0)?.commit().proposals([custom()]).private()?;
         assert!(matches!(group.members[1].receive(&commit)?, Heard::Commit(_)));
@@ -401,7 +399,7 @@ fn whoever_comes_back_has_a_new_key() -> Result<(), Error> {
         let position = LeafPosition { group_id: &group_id, leaf_index: LeafIndex(3) };
         path.leaf_node = LeafNode::sign(content, position, &back.signer).unwrap();
     })?;
-    assert_violation(&group.members[1].refuses(&message), Violation::PathKeepsEncryptionKey);
+    assert_violation(&group.refuses(1, &message), Violation::PathKeepsEncryptionKey);
     assert!(matches!(group.members[1].receive(&honest)?, Heard::Commit(it) if it.external));
     Ok(())
 }
@@ -442,7 +440,7 @@ fn a_kem_output_is_one_for_the_group() -> Result<(), Error> {
             commit.proposals = vec![by_value(Proposal::ExternalInit(vec![9; length]))];
         };
         let message = again(&group, &dora, &honest, edit)?;
-        assert_violation(&group.members[1].refuses(&message), expected);
+        assert_violation(&group.refuses(1, &message), expected);
     }
     Ok(())
 }

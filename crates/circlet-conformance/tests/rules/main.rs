@@ -1,5 +1,7 @@
 //! The rules of RFC 9420 that a peer can break, each broken once by a member that holds the right
-//! keys: the exact error, and a state that is as it was.
+//! keys: the exact error, and a state, key packages and pre-shared keys that are as they were. What is
+//! genuine is taken afterwards (`TestGroup::refuses`); where a test asks `TestMember::refuses`, it
+//! goes on with something genuine itself, or says why there is nothing.
 
 #![allow(
     clippy::unwrap_used,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use circlet::codec::{CustomProposal, DecodeContext, DecodeError, Limits};
-use circlet::group::{CommitRequest, Policy};
+use circlet::group::Policy;
 use circlet::identity::{CredentialCheck, CredentialRejected, CredentialUse, CredentialValidator};
 use circlet::message::Proposal;
 use circlet::rules::Violation;
@@ -16,7 +16,7 @@ use circlet::tree::{
 };
 use circlet::{Error, Refused};
 
-use crate::support::{SUITE, assert_violation};
+use crate::support::{SUITE, assert_malformed, assert_violation, cannot_commit};
 
 fn remove(leaf: u32) -> Proposal {
     Proposal::Remove(LeafIndex(leaf))
@@ -36,10 +36,9 @@ fn extension(kind: ExtensionType, data: &[u8]) -> Extension {
 
 /// Neither can member 1 commit it, nor does anybody take a Commit of it from member 1.
 fn refuse(group: &mut TestGroup, proposal: &Proposal) -> Result<[Error; 2], Error> {
-    let request = CommitRequest { by_value: vec![proposal.clone()], ..CommitRequest::default() };
-    let own = group.members[1].stage(request).expect_err("a list that nobody may commit");
+    let own = cannot_commit(group, 1, std::slice::from_ref(proposal));
     let commit = group.insider(1)?.commit().proposals([proposal.clone()]).private()?;
-    Ok([own, group.members[0].refuses(&commit)])
+    Ok([own, group.refuses(0, &commit)])
 }
 
 /// V-12.1-02: proposals that wait are bounded for each sender, and others are still heard.
@@ -54,7 +53,7 @@ fn proposals_that_wait_are_bounded() -> Result<(), Error> {
         group.members[0].receive(eve.proposal(update)?.private()?)?;
     }
     let update = eve.update().proposal()?;
-    let error = group.members[0].refuses(eve.proposal(update)?.private()?);
+    let error = group.refuses(0, eve.proposal(update)?.private()?);
     assert!(matches!(error, Error::Refused(Refused::CachedProposals)), "{error:?}");
     let other = group.members[2].propose(remove(3))?;
     group.members[0].receive(&other)?;
@@ -78,7 +77,7 @@ fn unknown_types_are_refused() -> Result<(), Error> {
             eve.commit().proposals([custom(kind)]).private()?.message,
         ];
         for message in messages {
-            let error = group.members[0].refuses(&message);
+            let error = group.refuses(0, &message);
             let expected = DecodeError::UnsupportedProposal(kind);
             assert!(matches!(&error, Error::Malformed(it) if *it == expected), "{error:?}");
         }
@@ -104,7 +103,7 @@ fn the_leaf_of_an_update_is_valid() -> Result<(), Error> {
         (eve.update().signer(signer).proposal()?, Violation::LeafSignature),
     ] {
         let message = eve.proposal(proposal)?.private()?;
-        assert_violation(&group.members[0].refuses(message), expected);
+        assert_violation(&group.refuses(0, message), expected);
     }
     let update = eve.update().proposal()?;
     group.members[0].receive(eve.proposal(update)?.private()?)?;
@@ -135,15 +134,15 @@ fn external_senders_are_listed() -> Result<(), Error> {
     let context = group.members[0].state().context().clone();
     let mut stranger = Outsider::new(group.members[0].suite(), "stranger", 8)?;
     let message = stranger.external_proposal(&context, 0, remove(2))?.public()?;
-    assert_violation(&group.members[0].refuses(message), Violation::ExternalSenderUnknown);
+    assert_violation(&group.refuses(0, message), Violation::ExternalSenderUnknown);
     let mut server = supervised(&mut group)?;
     let context = group.members[0].state().context().clone();
     for index in [1, u32::MAX] {
         let message = server.external_proposal(&context, index, remove(2))?.public()?;
-        assert_violation(&group.members[0].refuses(message), Violation::ExternalSenderUnknown);
+        assert_violation(&group.refuses(0, message), Violation::ExternalSenderUnknown);
     }
     let message = stranger.external_proposal(&context, 0, remove(2))?.public()?;
-    assert_violation(&group.members[0].refuses(message), Violation::ContentSignature);
+    assert_violation(&group.refuses(0, message), Violation::ContentSignature);
     let message = server.external_proposal(&context, 0, remove(2))?.public()?;
     group.members[0].receive(message)?;
     Ok(())
@@ -162,16 +161,16 @@ fn external_senders_send_some_types() -> Result<(), Error> {
     let context = group.members[0].state().context().clone();
     let update = group.insider(1)?.update().proposal()?;
     let message = server.external_proposal(&context, 0, update.clone())?.public()?;
-    assert_violation(&group.members[0].refuses(message), Violation::ExternalUpdate);
+    assert_violation(&group.refuses(0, message), Violation::ExternalUpdate);
     for proposal in [Proposal::ExternalInit(vec![1; 32]), custom(0xf001)] {
         let message = server.external_proposal(&context, 0, proposal)?.public()?;
-        assert_violation(&group.members[0].refuses(message), Violation::ExternalProposalType);
+        assert_violation(&group.refuses(0, message), Violation::ExternalProposalType);
     }
     let message = server.external_proposal(&context, 0, custom(0xf002))?.public()?;
     group.members[0].receive(message)?;
     for proposal in [update, remove(2)] {
         let message = server.new_member_proposal(&context, proposal)?.public()?;
-        assert_violation(&group.members[0].refuses(message), Violation::NewMemberProposalType);
+        assert_violation(&group.refuses(0, message), Violation::NewMemberProposalType);
     }
     Ok(())
 }
@@ -191,7 +190,7 @@ fn new_members_propose_themselves_by_policy() -> Result<(), Error> {
         if allowed {
             group.members[0].receive(message)?;
         } else {
-            let error = group.members[0].refuses(message);
+            let error = group.refuses(0, message);
             assert!(matches!(error, Error::Refused(Refused::NewMemberProposal)), "{error:?}");
         }
     }
@@ -221,10 +220,10 @@ fn an_external_sender_leaves() -> Result<(), Error> {
         let psk_group_id = psk_group_id.clone();
         let psk = Psk::Resumption { usage, psk_group_id, psk_epoch: context.epoch };
         let message = server.external_proposal(&context, 0, id(&psk, 32))?.public()?;
-        assert_violation(&group.members[0].refuses(message), Violation::PskUsage);
+        assert_violation(&group.refuses(0, message), Violation::PskUsage);
     }
     let message = server.external_proposal(&context, 0, id(&external, 31))?.public()?;
-    assert_violation(&group.members[0].refuses(message), Violation::PskNonce);
+    assert_violation(&group.refuses(0, message), Violation::PskNonce);
     for proposal in [extensions([]), remove(3), id(&external, 32)] {
         let message = server.external_proposal(&context, 0, proposal)?.public()?;
         group.broadcast(9, message)?;
@@ -234,7 +233,7 @@ fn an_external_sender_leaves() -> Result<(), Error> {
     let context = group.members[0].state().context().clone();
     assert_eq!(context.extensions.len(), 0);
     let message = server.external_proposal(&context, 0, remove(2))?.public()?;
-    assert_violation(&group.members[0].refuses(message), Violation::ExternalSenderUnknown);
+    assert_violation(&group.refuses(0, message), Violation::ExternalSenderUnknown);
     Ok(())
 }
 
@@ -279,15 +278,16 @@ fn extensions_belong_to_a_group() -> Result<(), Error> {
             assert_violation(&error, Violation::GroupContextExtensionType);
         }
         let alone = group.insider(1)?.proposal(misplaced)?.private()?;
-        let error = group.members[0].refuses(alone);
+        let error = group.refuses(0, alone);
         assert_violation(&error, Violation::GroupContextExtensionType);
     }
     let empty = required(1)?;
     let twice = extensions_unchecked(vec![empty.clone(), empty]);
     let twice = Proposal::GroupContextExtensions(twice);
     let commit = group.insider(1)?.commit().proposals([twice]).private()?;
-    let error = group.members[0].refuses(commit);
-    assert!(matches!(error, Error::Malformed(_)), "{error:?}");
+    let error = group.refuses(0, commit);
+    let kind = ExtensionType::REQUIRED_CAPABILITIES.0;
+    assert_malformed(&error, DecodeError::DuplicateExtension(kind));
     Ok(())
 }
 
@@ -303,11 +303,11 @@ fn extensions_are_whole() -> Result<(), Error> {
     for malformed in [senders, requires] {
         let proposal = extensions([malformed]);
         for error in refuse(&mut group, &proposal)? {
-            assert!(matches!(error, Error::Malformed(_)), "{error:?}");
+            assert_malformed(&error, DecodeError::TrailingBytes { count: 1 });
         }
         let alone = group.insider(1)?.proposal(proposal)?.private()?;
-        let error = group.members[0].refuses(alone);
-        assert!(matches!(error, Error::Malformed(_)), "{error:?}");
+        let error = group.refuses(0, alone);
+        assert_malformed(&error, DecodeError::TrailingBytes { count: 1 });
     }
     // The same one twice is nothing but a waste.
     let twice = external_senders(&[server.entry(), server.entry()])?;

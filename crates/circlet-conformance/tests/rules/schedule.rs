@@ -41,6 +41,7 @@ fn the_last_epoch() -> Result<(), Error> {
     group.update(1)?;
     assert_eq!(group.members[0].state().epoch(), u64::MAX);
     let commit = group.insider(1)?.commit().private()?;
+    // No Commit is genuine any more, a message is.
     assert_violation(&group.members[0].refuses(&commit), Violation::EpochOverflow);
     let request = group.request(0)?;
     assert_violation(&group.members[0].stage(request).unwrap_err(), Violation::EpochOverflow);
@@ -76,7 +77,7 @@ fn another_version_or_suite() -> Result<(), Error> {
     let add = Proposal::Add(newcomer.key_package()?);
     let mut commit = insider.commit().proposals([add]).private()?;
     let welcome = commit.welcome().edit_group_info_bytes(|bytes| bytes[1] = 2).build()?;
-    let error = newcomer.join(&welcome).unwrap_err();
+    let error = newcomer.refuses(&welcome);
     assert!(matches!(error, Error::Malformed(DecodeError::UnsupportedVersion(2))), "{error:?}");
     newcomer.join(commit.welcome().build()?)?;
     Ok(())
@@ -113,7 +114,7 @@ fn the_wire_format_in_the_transcript() -> Result<(), Error> {
         let wrong = commit(&mut insider, Some(confirmed.as_bytes().to_vec()))?;
         content.wire_format = sent;
         assert_eq!(wrong.content.auth.signature, content.auth.signature);
-        assert_violation(&group.members[0].refuses(&wrong), Violation::ConfirmationTag);
+        assert_violation(&group.refuses(0, &wrong), Violation::ConfirmationTag);
         let right = commit(&mut insider, None)?;
         group.members[0].receive(&right)?;
     }
@@ -171,7 +172,7 @@ fn the_external_key_of_the_epoch() -> Result<(), Error> {
     let stale = insider.group_info().edit_group_info(|info| info.extensions.set(old)).build()?;
     let message = join(&mut group.newcomer("misled")?, stale)?;
     for receiver in [0, 2] {
-        assert_violation(&group.members[receiver].refuses(&message), Violation::ConfirmationTag);
+        assert_violation(&group.refuses(receiver, &message), Violation::ConfirmationTag);
     }
 
     let mut rng = SeededRng::new(6);
@@ -212,7 +213,7 @@ fn the_order_of_psks() -> Result<(), Error> {
     let proposals: Vec<Proposal> = psks().chain([add]).collect();
     let mut commit = group.insider(1)?.commit().proposals(proposals.clone()).private()?;
     let welcome = commit.welcome().edit_secrets(|_, secrets| secrets.psks.reverse()).build()?;
-    let error = newcomer.join(&welcome).unwrap_err();
+    let error = newcomer.refuses(&welcome);
     assert_violation(&error, Violation::WelcomeDecryption);
 
     let committed = group.commit_with(0, proposals)?;
@@ -267,9 +268,9 @@ fn assert_missing(
     let mut commit = insider.commit().proposals(proposals.clone()).private()?;
     let welcome = commit.welcome().build()?;
 
-    let error = group.members[0].refuses(&commit);
+    let error = group.refuses(0, &commit);
     assert!(missing(&error), "{error:?}");
-    let error = newcomer.join(&welcome).unwrap_err();
+    let error = newcomer.refuses(&welcome);
     assert!(missing(&error), "{error:?}");
     let request = group.request(2)?;
     let error = group.commit(

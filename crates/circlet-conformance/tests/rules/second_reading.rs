@@ -111,7 +111,7 @@ fn v_6_3_2_02_a_ciphertext_that_is_shorter_than_the_sample() -> Result<(), Error
         panic!("not private")
     };
     assert_eq!(read.ciphertext.len(), 16, "a tag and nothing else");
-    let error = group.members[0].refuses(message);
+    let error = group.refuses(0, message);
     assert!(matches!(error, Error::Malformed(DecodeError::EndOfInput { .. })), "{error:?}");
     Ok(())
 }
@@ -212,13 +212,13 @@ fn v_8_1_04_extensions_stay() -> Result<(), Error> {
     for other in [extensions(b"other"), Extensions::new()] {
         let mut eve = group.insider(1)?;
         let with_path = eve.commit().edit_extensions(|held| *held = other.clone()).private()?;
-        assert_violation(&group.members[0].refuses(with_path), Violation::PathDecryption);
+        assert_violation(&group.refuses(0, with_path), Violation::PathDecryption);
         let mut joiner = group.newcomer("another")?;
         joiner.template.capabilities.extensions.push(KIND);
         let add = Proposal::Add(joiner.key_package()?);
         let commit = eve.commit().proposals([add]).without_path();
         let commit = commit.edit_extensions(|held| *held = other).private()?;
-        assert_violation(&group.members[0].refuses(commit), Violation::ConfirmationTag);
+        assert_violation(&group.refuses(0, commit), Violation::ConfirmationTag);
     }
     let mut joiner = group.newcomer("external")?;
     joiner.template.capabilities.extensions.push(KIND);
@@ -251,7 +251,7 @@ fn v_7_6_03_the_provisional_context() -> Result<(), Error> {
     for edit in edits {
         let mut eve = group.insider(1)?;
         let commit = eve.commit().proposals([change()]).edit_path_context(edit).private()?;
-        assert_violation(&group.members[0].refuses(commit), Violation::PathDecryption);
+        assert_violation(&group.refuses(0, commit), Violation::PathDecryption);
     }
     // One that is made beside the library is read by it, and one of the library by all.
     let commit = group.insider(1)?.commit().proposals([change()]).private()?;
@@ -316,7 +316,7 @@ fn v_12_1_8_05_keys_of_external_senders() -> Result<(), Error> {
         let commit = eve.commit().proposals([proposal()]).private()?;
         let alone = eve.proposal(proposal())?.private()?;
         for message in [&commit.message, &alone.message] {
-            let error = group.members[0].refuses(message);
+            let error = group.refuses(0, message);
             assert_violation(&error, Violation::InvalidSignatureKey);
         }
         let error = group.members[0].propose(proposal()).unwrap_err();
@@ -418,7 +418,7 @@ fn v_12_4_2_18_a_commit_of_ones_own_that_does_not_wait() -> Result<(), Error> {
     }
     // Nor does it help that the tag or signature is wrong.
     let forged = copy.commit().framed(|frame| frame.edit_signature(|it| it.0[0] ^= 1)).public()?;
-    assert_violation(&group.members[1].refuses(forged), Violation::ContentSignature);
+    assert_violation(&group.refuses(1, forged), Violation::ContentSignature);
     group.update(1)?;
     Ok(())
 }

@@ -5,12 +5,13 @@ use crate::crypto::providers::DefaultProvider;
 use crate::crypto::{CipherSuite, CryptoProvider, Suite};
 use crate::error::{Error, Misuse};
 use crate::group::{
-    CommitOutcome, CommitRequest, Framing, Grease, HandshakeFormat, LeafTemplate, Policy, Settings,
+    ByReference, CommitOutcome, CommitRequest, Framing, Grease, HandshakeFormat, LeafTemplate,
+    Policy, Settings,
 };
 use crate::message::Proposal;
 use crate::tree::{Capabilities, Extensions, LeafIndex};
 
-use super::{Heard, Insider, TestMember};
+use super::{Heard, Insider, SeededRng, TestMember};
 
 /// A group of members that are all at hand. Who was removed keeps its place in the list, so that
 /// indices don't change; it is sent nothing any more.
@@ -224,6 +225,41 @@ impl TestGroup {
         self.member(index)?.insider()
     }
 
+    /// The error that a member refuses a message with, after which it takes what is genuine still.
+    ///
+    /// # Panics
+    /// It was not refused, or something that the member has is another than it was; or as for
+    /// [`Self::goes_on`].
+    #[track_caller]
+    #[expect(clippy::expect_used, reason = "a test that says so has to fail if it is not so")]
+    pub fn refuses(&mut self, index: usize, message: impl AsRef<[u8]>) -> Error {
+        let error = self.member(index).expect("a member").refuses(message);
+        self.goes_on(index);
+        error
+    }
+
+    /// A member takes a Commit and an application message of another one in the same epoch. Neither
+    /// changes anything: they are made and processed, and their steps not applied.
+    ///
+    /// # Panics
+    /// It takes them of nobody.
+    #[track_caller]
+    #[expect(clippy::expect_used, reason = "a test that says so has to fail if it is not so")]
+    pub fn goes_on(&self, index: usize) {
+        let receiver = self.members.get(index).expect("a member");
+        let context = receiver.state().context();
+        let mut others = self.members.iter().filter(|sender| {
+            let is_other = sender.is_active() && sender.leaf() != receiver.leaf();
+            is_other && sender.state().context() == context
+        });
+        // One is enough: of another an insider may have used the keys that it would use next.
+        let mut refused = Vec::new();
+        let taken = others.any(|sender| {
+            takes_genuine(receiver, sender).map_err(|error| refused.push(error)).is_ok()
+        });
+        assert!(taken, "nothing genuine is taken any more: {refused:?}");
+    }
+
     /// Gives a message to every member but the sender: what each of them got from it. A staged
     /// Commit of the sender waits for its confirmation still.
     ///
@@ -385,6 +421,22 @@ impl TestGroup {
             assert_eq!(state.ratchet_tree().ok(), first.ratchet_tree().ok());
         }
     }
+}
+
+/// What a sender would send now.
+fn takes_genuine(receiver: &TestMember, sender: &TestMember) -> Result<(), Error> {
+    let (state, judge, signer) = (sender.state(), sender.judge(), &sender.signer);
+    let mut rng = SeededRng::new(77);
+    // What waits may be what a test has made unfit.
+    let by_reference = ByReference::Nothing;
+    let request = CommitRequest { by_reference, ..group_request(&sender.framing) };
+    let (staged, _) = state.commit(request, &judge, signer, &mut rng)?;
+    let heard = receiver.would_receive(staged.message())?;
+    assert!(matches!(&heard, Heard::Commit(_)), "{heard:?}");
+    let (message, _) = state.send(b"genuine", &sender.framing, true, signer, &mut rng)?;
+    let heard = receiver.would_receive(message)?;
+    assert!(matches!(&heard, Heard::Message(it) if it.data == b"genuine"), "{heard:?}");
+    Ok(())
 }
 
 fn group_request(framing: &Framing) -> CommitRequest {

@@ -15,7 +15,7 @@ use crate::message::{GroupId, GroupInfo, KeyPackage, MlsMessage, Proposal};
 use crate::schedule::PreSharedKeyId;
 use crate::tree::{Extensions, LeafIndex, Lifetime};
 
-use super::{Fingerprint, Insider, NOW, SeededRng};
+use super::{Insider, NOW, SeededRng};
 
 /// Pre-shared keys that a member has.
 #[derive(Clone, Debug, Default)]
@@ -129,6 +129,11 @@ impl TestMember {
         self.state.as_ref().expect("the member is in no group")
     }
 
+    /// Its group, if it is in one.
+    pub(super) fn group(&self) -> Option<&GroupState> {
+        self.state.as_ref()
+    }
+
     /// Whether it is in a group that it has not been removed from.
     #[must_use]
     pub fn is_active(&self) -> bool {
@@ -142,17 +147,6 @@ impl TestMember {
     #[must_use]
     pub fn leaf(&self) -> LeafIndex {
         self.state().own_leaf()
-    }
-
-    /// A digest of its whole state.
-    ///
-    /// # Errors
-    /// Something is too long to encode.
-    ///
-    /// # Panics
-    /// It is in no group.
-    pub fn fingerprint(&self) -> Result<Fingerprint, Error> {
-        self.state().fingerprint()
     }
 
     /// What decides for it.
@@ -237,6 +231,26 @@ impl TestMember {
         welcome: impl AsRef<[u8]>,
         ratchet_tree: Option<&[u8]>,
     ) -> Result<(), Error> {
+        let (index, state) = self.open_welcome(welcome, ratchet_tree)?;
+        self.keys.remove(index);
+        self.enter(state);
+        Ok(())
+    }
+
+    /// The group that a Welcome brings it into: it does not enter that, and keeps its key package.
+    ///
+    /// # Errors
+    /// As for [`Self::join`].
+    pub fn would_join(&self, welcome: impl AsRef<[u8]>) -> Result<GroupState, Error> {
+        Ok(self.open_welcome(welcome, None)?.1)
+    }
+
+    /// The group of a Welcome, and which key package that is for.
+    fn open_welcome(
+        &self,
+        welcome: impl AsRef<[u8]>,
+        ratchet_tree: Option<&[u8]>,
+    ) -> Result<(usize, GroupState), Error> {
         let message = MlsMessage::read(welcome.as_ref(), &self.settings.context)?;
         let MlsMessage::Welcome(welcome) = message else { return Err(Misuse::NotWelcome.into()) };
         let mut references = Vec::new();
@@ -250,10 +264,7 @@ impl TestMember {
         let keys = self.keys.get(index).ok_or(Error::Internal)?;
         let settings = self.settings.clone();
         let opened = OpenedWelcome::open(settings, &welcome, keys, ratchet_tree, &self.psks)?;
-        let state = opened.review(&*self.validator)?;
-        self.keys.remove(index);
-        self.enter(state);
-        Ok(())
+        Ok((index, opened.review(&*self.validator)?))
     }
 
     /// Makes an external Commit to the group of a GroupInfo: in the place of `replaces`, and with
@@ -339,9 +350,27 @@ impl TestMember {
             self.join(message.to_bytes()?)?;
             return Ok(Heard::Joined);
         }
+        let (heard, step) = self.process(message)?;
+        if let Some(step) = step {
+            self.apply(step)?;
+        }
+        Ok(heard)
+    }
+
+    /// What it would get from an MLSMessage that is no Welcome: its state stays as it is.
+    ///
+    /// # Errors
+    /// As for [`Self::receive`].
+    pub fn would_receive(&self, message: impl AsRef<[u8]>) -> Result<Heard, Error> {
+        let message = MlsMessage::read(message.as_ref(), &self.settings.context)?;
+        Ok(self.process(message)?.0)
+    }
+
+    /// What it gets from a message, and the step that is to be applied then.
+    fn process(&self, message: MlsMessage) -> Result<(Heard, Option<Step>), Error> {
         let state = self.state.as_ref().ok_or(Misuse::NotMember)?;
         let (heard, step) = match state.open(message, self.now)? {
-            Opened::Own(_) => return Ok(Heard::Own),
+            Opened::Own(_) => return Ok((Heard::Own, None)),
             Opened::Application(opened) => {
                 let (message, step) = opened.accept();
                 (Heard::Message(message), step)
@@ -357,14 +386,14 @@ impl TestMember {
                 (Heard::Commit(outcome), step)
             }
         };
-        self.apply(step)?;
-        Ok(heard)
+        Ok((heard, Some(step)))
     }
 
-    /// The error that a message is refused with.
+    /// The error that a message is refused with, a Welcome too.
     ///
     /// # Panics
-    /// It was not refused, or left the state another than it was.
+    /// It was not refused, or something that the member has is another than it was.
+    #[track_caller]
     #[expect(clippy::expect_used, reason = "a test that says so has to fail if it is not so")]
     pub fn refuses(&mut self, message: impl AsRef<[u8]>) -> Error {
         let before = self.fingerprint().expect("a state that can be encoded");

@@ -63,7 +63,8 @@
 //!
 //! An [`Insider`] knows what a member knows. Whatever it makes is right in all but what the test
 //! changes, tags and signatures included, so that a receiver can refuse it for one reason only. A
-//! refused message leaves the value as it was, which its [`Fingerprint`] shows.
+//! refused message leaves the value as it was, which its [`Fingerprint`] shows, and what is genuine is
+//! taken afterwards.
 //!
 //! ```
 //! use circlet::Error;
@@ -76,7 +77,7 @@
 //! let mut group = TestGroup::new(CipherSuite(1), 3)?;
 //! let mut eve = group.insider(1)?;
 //! let commit = eve.commit().leaf(|leaf| leaf.source = LeafNodeSource::Update).public()?;
-//! let error = group.members[0].refuses(&commit);
+//! let error = group.refuses(0, &commit);
 //! assert!(matches!(error, Error::Violation(Violation::PathLeafSource)));
 //!
 //! // What is not changed is accepted, and the group goes on with the insider in it.

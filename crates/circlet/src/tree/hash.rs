@@ -1,6 +1,7 @@
 //! Tree hashes (RFC 9420 section 7.8).
 
 use super::subtree::{Place, Subtree};
+use super::visits::visit;
 use super::{LeafIndex, LeafNode, ParentNode};
 use crate::codec::Writer;
 use crate::crypto::{CryptoError, Digest, Suite};
@@ -11,6 +12,7 @@ const PARENT: u8 = 2;
 impl Subtree {
     /// The tree hash, computed for what changed since it was last asked for.
     pub(super) fn hash(&self, suite: &Suite, place: Place) -> Result<Digest, CryptoError> {
+        visit();
         let (kept, digest) = match self {
             Self::Blank(blank) => return blank.hash(suite, place),
             Self::Leaf(slot) => match slot.hash.get() {

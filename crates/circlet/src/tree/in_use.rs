@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::visits::visit;
 use super::{ExtensionType, LeafIndex, LeafNode, NodeIndex, ProposalType};
 use crate::crypto::{HpkePublicKey, SignaturePublicKey};
 use crate::identity::CredentialType;
@@ -113,7 +114,7 @@ impl<K: Clone + Ord> KeyOwners<K> {
         let held = held.filter(|entry| self.changes.get(entry) != Some(&false));
         let added = self.changes.range(from..).take_while(|(entry, _)| entry.0 == *key);
         let added = added.filter_map(|(entry, there)| there.then_some(entry));
-        held.chain(added).map(|(_, owner)| *owner)
+        held.chain(added).inspect(|_| visit()).map(|(_, owner)| *owner)
     }
 
     /// Whether some key has more than one owner.
@@ -149,6 +150,7 @@ impl<K: Clone + Ord> KeyOwners<K> {
     fn own_base(&mut self) -> Option<&mut BTreeSet<(K, u32)>> {
         let base = Arc::get_mut(&mut self.base)?;
         for (entry, there) in std::mem::take(&mut self.changes) {
+            visit();
             change(base, entry, there);
         }
         Some(base)

@@ -16,6 +16,7 @@ mod path;
 mod ratchet_tree;
 mod stored;
 mod subtree;
+mod visits;
 mod wire;
 
 #[cfg(test)]
@@ -36,3 +37,5 @@ pub use parent_node::ParentNode;
 pub use path::PathNode;
 pub use ratchet_tree::RatchetTree;
 pub use stored::{StoredContent, StoredNode};
+#[cfg(test)]
+pub(crate) use visits::visits;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::subtree::{Place, Subtree};
+use super::visits::visit;
 use super::{LeafIndex, LeafNodeSource, NodeIndex, ParentNode, RatchetTree, TreeError, hash};
 use crate::codec::Writer;
 use crate::crypto::{CryptoError, Digest, HpkePublicKey, Suite};
@@ -60,6 +61,7 @@ impl<'a> OriginalHashes<'a> {
         place: Place,
         added: &'a [LeafIndex],
     ) -> Result<Digest, CryptoError> {
+        visit();
         if added.is_empty() {
             return subtree.hash(self.suite, place);
         }

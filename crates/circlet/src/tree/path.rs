@@ -1,5 +1,6 @@
 use super::parent_hash::parent_hash;
 use super::subtree::{LeafChange, Subtree};
+use super::visits::visit;
 use super::{LeafIndex, NodeIndex, ParentNode, RatchetTree, TreeError};
 use crate::crypto::{HpkePublicKey, Suite};
 use crate::mutation::off;
@@ -24,6 +25,7 @@ impl RatchetTree {
         }
         let (mut subtree, mut place) = (&self.root, self.place());
         while let Subtree::Parent(slot) = subtree {
+            visit();
             let (left, right) = ((&slot.left, place.left()), (&slot.right, place.right()));
             let (on_path, sibling) = match leaf < place.middle() {
                 true => (left, right),

@@ -3,6 +3,7 @@ use std::iter::Peekable;
 
 use super::in_use::InUse;
 use super::subtree::{Place, Subtree};
+use super::visits::visit;
 use super::{LeafNode, NodeIndex, ParentNode, RatchetTree, TreeError, TreeWidth};
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use crate::crypto::Digest;
@@ -91,6 +92,7 @@ type Changes = BTreeMap<NodeIndex, Option<StoredNode>>;
 
 /// Compares two subtrees with the same leftmost leaf.
 fn compare(old: (&Subtree, Place), new: (&Subtree, Place), changes: &mut Changes) {
+    visit();
     let ((old, old_place), (new, new_place)) = (old, new);
     if old_place.level() > new_place.level() {
         return delete_above((old, old_place), (new, new_place), changes);

@@ -1,6 +1,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::blank::Blank;
+use super::visits::visit;
 use super::{LeafIndex, LeafNode, NodeIndex, ParentNode};
 use crate::crypto::Digest;
 use crate::mutation::off;
@@ -135,6 +136,7 @@ impl Subtree {
 
     /// The leftmost blank leaf; `None` if there is none.
     pub(super) fn first_blank_leaf(&self, place: Place) -> Option<LeafIndex> {
+        visit();
         match self {
             Self::Blank(_) => Some(place.first_leaf()),
             Self::Leaf(_) => None,
@@ -148,7 +150,9 @@ impl Subtree {
     /// The subtree below a node; `None` inside of a blank subtree or outside of this one.
     pub(super) fn at(&self, place: Place, node: NodeIndex) -> Option<&Self> {
         let (mut subtree, mut place) = (self, place);
+        visit();
         while place.node() != node {
+            visit();
             let Self::Parent(slot) = subtree else { return None };
             (subtree, place) = match node < place.node() {
                 true => (&slot.left, place.left()),
@@ -167,6 +171,7 @@ impl Subtree {
         change: LeafChange,
         edit_parent: &mut dyn FnMut(NodeIndex, &mut Option<ParentNode>),
     ) {
+        visit();
         if place.level == 0 {
             match change {
                 LeafChange::Keep => {}
@@ -199,13 +204,14 @@ impl Subtree {
 
     /// The nodes that cover all members below (RFC 9420 section 4.1.1), appended in order.
     pub(super) fn resolve(&self, place: Place, resolution: &mut Vec<NodeIndex>) {
+        visit();
         match self {
             Self::Blank(_) => {}
             Self::Leaf(_) => resolution.push(place.node()),
             Self::Parent(slot) => match &slot.content {
                 Some(content) => {
                     resolution.push(place.node());
-                    let unmerged = content.unmerged_leaves.iter();
+                    let unmerged = content.unmerged_leaves.iter().inspect(|_| visit());
                     resolution.extend(unmerged.filter_map(|leaf| leaf.node()));
                 }
                 None => {
@@ -222,6 +228,7 @@ impl Subtree {
         std::iter::from_fn(move || {
             loop {
                 let (place, subtree) = waiting.pop()?;
+                visit();
                 match subtree {
                     Self::Blank(_) => continue,
                     Self::Leaf(_) => {}

@@ -2,6 +2,7 @@
 
 use super::stored::{StoredContent, StoredNode};
 use super::subtree::{Place, Subtree};
+use super::visits::visit;
 use super::{LeafNode, NodeIndex, ParentNode, RatchetTree, TreeError, TreeWidth};
 use crate::codec::{Decode, DecodeContext, DecodeError, Encode, Reader, Writer, push};
 use crate::mutation::off;
@@ -81,6 +82,7 @@ fn ensure_last_is_leaf(nodes: &Nodes, count: u32) -> Result<(), Violation> {
 
 /// Writes a subtree in order; blank nodes wait in `blanks` until another node follows.
 fn write(subtree: &Subtree, place: Place, blanks: &mut u32, writer: &mut Writer) {
+    visit();
     match subtree {
         Subtree::Blank(_) => *blanks += 2 * (place.leaves() - 1) + 1,
         Subtree::Leaf(slot) => {

@@ -9,7 +9,7 @@ use circlet::tree::LeafIndex;
 use circlet::{Error, Unready};
 
 use super::{is_heard, remove, sender_data_key};
-use crate::support::{SUITE, assert_violation};
+use crate::support::{SUITE, assert_malformed, assert_violation};
 
 /// V-6.3-01, V-6.3.2-03: every field of the header is bound to what is encrypted.
 #[test]
@@ -19,31 +19,31 @@ fn a_header_that_was_changed() -> Result<(), Error> {
     let epoch = insider.context.epoch;
     let frame = insider.application(b"hello")?.authenticated_data(b"data");
     let changed = frame.edit_private(|message| message.authenticated_data[0] ^= 1).private()?;
-    assert_violation(&group.members[0].refuses(changed), Violation::ContentDecryption);
+    assert_violation(&group.refuses(0, changed), Violation::ContentDecryption);
     let frame = insider.application(b"hello")?;
     let changed = frame.edit_private(|message| message.authenticated_data.push(0)).private()?;
-    assert_violation(&group.members[0].refuses(changed), Violation::ContentDecryption);
+    assert_violation(&group.refuses(0, changed), Violation::ContentDecryption);
 
     let types = [ContentType::Proposal, ContentType::Commit];
     for content_type in types {
         let frame = insider.application(b"hello")?;
         let changed = frame.edit_private(|message| message.content_type = content_type);
-        let error = group.members[0].refuses(changed.private()?);
+        let error = group.refuses(0, changed.private()?);
         assert_violation(&error, Violation::SenderDataDecryption);
     }
     let frame = insider.application(b"hello")?;
     let changed = frame.edit_private(|message| message.group_id = GroupId::new(b"b group"));
-    let error = group.members[0].refuses(changed.private()?);
+    let error = group.refuses(0, changed.private()?);
     assert!(matches!(error, Error::Unready(Unready::OtherGroup)), "{error:?}");
     let frame = insider.application(b"hello")?;
     let changed = frame.edit_private(|message| message.epoch += 1).private()?;
-    let error = group.members[0].refuses(changed);
+    let error = group.refuses(0, changed);
     assert!(matches!(error, Error::Unready(Unready::FutureEpoch { .. })), "{error:?}");
 
     // A message of the next epoch that says to be of this one.
     let mut ahead = insider.commit().private()?.next;
     let frame = ahead.application(b"hello")?.edit_private(|message| message.epoch = epoch);
-    let error = group.members[0].refuses(frame.private()?);
+    let error = group.refuses(0, frame.private()?);
     assert_violation(&error, Violation::SenderDataDecryption);
     is_heard(&mut group)
 }
@@ -57,13 +57,13 @@ fn a_ciphertext_that_was_changed() -> Result<(), Error> {
     for byte in 0..genuine.encrypted_sender_data.len() {
         let frame = insider.application(b"hello")?;
         let changed = frame.edit_private(|message| message.encrypted_sender_data[byte] ^= 1);
-        let error = group.members[0].refuses(changed.private()?);
+        let error = group.refuses(0, changed.private()?);
         assert_violation(&error, Violation::SenderDataDecryption);
     }
     for byte in 0..genuine.ciphertext.len() {
         let frame = insider.application(b"hello")?;
         let changed = frame.edit_private(|message| message.ciphertext[byte] ^= 1).private()?;
-        let error = group.members[0].refuses(changed);
+        let error = group.refuses(0, changed);
         // The sender data's key comes from the first bytes.
         let expected = match byte < 32 {
             true => Violation::SenderDataDecryption,
@@ -82,7 +82,7 @@ fn a_ciphertext_that_is_short() -> Result<(), Error> {
     for length in [0, 1, 15, 16, 31, 32] {
         let frame = insider.application(b"hello")?;
         let short = frame.edit_private(|message| message.ciphertext.truncate(length));
-        let error = group.members[0].refuses(short.private()?);
+        let error = group.refuses(0, short.private()?);
         let expected = match length < 32 {
             true => Violation::SenderDataDecryption,
             false => Violation::ContentDecryption,
@@ -105,22 +105,23 @@ fn another_content_type() -> Result<(), Error> {
     for content_type in [0, 4, 255] {
         let mut message = message.clone();
         message[place] = content_type;
-        let error = group.members[0].refuses(message);
+        let error = group.refuses(0, message);
         let unknown = matches!(error, Error::Malformed(DecodeError::UnknownValue { .. }));
         assert!(unknown, "{error:?}");
     }
     let disguise =
         |content_type| move |message: &mut PrivateMessage| message.content_type = content_type;
     let frame = insider.proposal(remove())?.edit_header(disguise(ContentType::Application));
-    let error = group.members[0].refuses(frame.private()?);
+    let error = group.refuses(0, frame.private()?);
     assert_violation(&error, Violation::ContentDecryption);
     let frame = insider.application(b"hello")?.edit_header(disguise(ContentType::Commit));
-    let error = group.members[0].refuses(frame.private()?);
+    let error = group.refuses(0, frame.private()?);
     assert_violation(&error, Violation::ContentDecryption);
     // Under the key of the other ratchet it is decrypted, and is no proposal.
     let frame = insider.application(b"hello")?.edit_header(disguise(ContentType::Proposal));
-    let error = group.members[0].refuses(frame.ratchet_kind(RatchetKind::Handshake).private()?);
-    assert!(matches!(error, Error::Malformed(_)), "{error:?}");
+    let error = group.refuses(0, frame.ratchet_kind(RatchetKind::Handshake).private()?);
+    // The length of the data and its first letter.
+    assert_malformed(&error, DecodeError::UnsupportedProposal(0x0568));
 
     let proposal = insider.proposal(remove())?.private()?;
     assert!(matches!(group.members[0].receive(proposal)?, Heard::Proposal(_)));
@@ -163,7 +164,7 @@ fn padding_that_is_not_zero() -> Result<(), Error> {
         padding[place] = 1;
         let frames = [insider.application(b"hello")?, insider.proposal(remove())?];
         for frame in frames {
-            let error = group.members[0].refuses(frame.padding(&padding).private()?);
+            let error = group.refuses(0, frame.padding(&padding).private()?);
             let malformed = matches!(error, Error::Malformed(DecodeError::NonZeroPadding));
             assert!(malformed, "{error:?}");
         }
@@ -182,7 +183,7 @@ fn padding_that_is_refused_desynchronizes_nobody() -> Result<(), Error> {
     let mut group = TestGroup::new(SUITE, 3)?;
     let mut insider = group.insider(1)?;
     let padded = insider.application(b"hello")?.generation(0).padding(&[1]).private()?;
-    group.members[0].refuses(padded);
+    group.refuses(0, padded);
     for generation in [1, 0, 2] {
         let genuine = insider.application(b"hello")?.generation(generation).private()?;
         let Heard::Message(message) = group.members[0].receive(genuine)? else { panic!("no data") };
@@ -203,14 +204,14 @@ fn a_plaintext_that_is_cut() -> Result<(), Error> {
             assert_eq!(plaintext.len(), 6 + 66);
             plaintext.truncate(length);
         });
-        let error = group.members[0].refuses(cut.private()?);
+        let error = group.refuses(0, cut.private()?);
         assert!(matches!(error, Error::Malformed(DecodeError::EndOfInput { .. })), "{error:?}");
     }
     let frame = insider.application(b"hello")?.padding(&[0; 8]);
     let longer = frame.edit_plaintext(|plaintext| {
         plaintext.splice(..1, [0x40, 0xff]);
     });
-    let error = group.members[0].refuses(longer.private()?);
+    let error = group.refuses(0, longer.private()?);
     assert!(matches!(error, Error::Malformed(DecodeError::EndOfInput { .. })), "{error:?}");
     is_heard(&mut group)
 }
@@ -224,11 +225,11 @@ fn sender_data_of_no_member() -> Result<(), Error> {
     for leaf in [3, 5, 7, 8, 0x7fff_ffff, 0x8000_0000, u32::MAX] {
         let frame = insider.application(b"hello")?;
         let frame = frame.edit_sender_data(|data| data.leaf_index = LeafIndex(leaf));
-        assert_violation(&group.members[0].refuses(frame.private()?), Violation::SenderDataLeaf);
+        assert_violation(&group.refuses(0, frame.private()?), Violation::SenderDataLeaf);
     }
     // With the ratchet of the blank leaf, too.
     let frame = insider.application(b"hello")?.impersonate(LeafIndex(3)).private()?;
-    assert_violation(&group.members[0].refuses(frame), Violation::SenderDataLeaf);
+    assert_violation(&group.refuses(0, frame), Violation::SenderDataLeaf);
     is_heard(&mut group)
 }
 
@@ -256,7 +257,7 @@ fn sender_data_of_another_length() -> Result<(), Error> {
         let cut = |message: &mut PrivateMessage| {
             reseal(&insider, message, |data| data.truncate(length));
         };
-        let error = group.members[0].refuses(frame.edit_private(cut).private()?);
+        let error = group.refuses(0, frame.edit_private(cut).private()?);
         assert!(matches!(error, Error::Malformed(DecodeError::EndOfInput { .. })), "{error:?}");
     }
     for more in [1, 100] {
@@ -264,7 +265,7 @@ fn sender_data_of_another_length() -> Result<(), Error> {
         let longer = |message: &mut PrivateMessage| {
             reseal(&insider, message, |data| data.resize(12 + more, 0));
         };
-        let error = group.members[0].refuses(frame.edit_private(longer).private()?);
+        let error = group.refuses(0, frame.edit_private(longer).private()?);
         assert!(matches!(error, Error::Malformed(DecodeError::TrailingBytes { .. })), "{error:?}");
     }
     is_heard(&mut group)
@@ -280,13 +281,13 @@ fn another_members_ratchet_is_not_used_up() -> Result<(), Error> {
     let second = group.members[2].send(b"second")?;
     for generation in [0, 1, 5, 9_000] {
         let burn = insider.application(b"not mine")?.impersonate(victim).generation(generation);
-        let error = group.members[0].refuses(burn.private()?);
+        let error = group.refuses(0, burn.private()?);
         assert_violation(&error, Violation::ContentSignature);
         let burn = insider.application(b"mine")?.edit_sender_data(|data| {
             data.leaf_index = victim;
             data.generation = generation;
         });
-        let error = group.members[0].refuses(burn.private()?);
+        let error = group.refuses(0, burn.private()?);
         assert_violation(&error, Violation::ContentDecryption);
     }
     for genuine in [second, first] {
@@ -307,7 +308,7 @@ fn a_message_comes_twice() -> Result<(), Error> {
         insider.proposal(remove())?.private()?,
     ] {
         group.members[0].receive(&message)?;
-        let error = group.members[0].refuses(&message);
+        let error = group.refuses(0, &message);
         assert!(matches!(error, Error::Unready(Unready::KeyGone)), "{error:?}");
     }
     Ok(())

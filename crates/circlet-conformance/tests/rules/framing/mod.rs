@@ -29,7 +29,7 @@ fn remove() -> Proposal {
 fn application_data_in_public() -> Result<(), Error> {
     let mut group = TestGroup::new(SUITE, 3)?;
     let public = group.insider(1)?.application(b"for all to see")?.public()?;
-    let error = group.members[0].refuses(public);
+    let error = group.refuses(0, public);
     assert_violation(&error, Violation::PublicApplicationMessage);
     is_heard(&mut group)
 }
@@ -42,7 +42,7 @@ fn another_version() -> Result<(), Error> {
     for version in [0, 2, 0x0100, 0xffff_u16] {
         let mut message = genuine.clone();
         message[..2].copy_from_slice(&version.to_be_bytes());
-        let error = group.members[0].refuses(&message);
+        let error = group.refuses(0, &message);
         let unsupported = DecodeError::UnsupportedVersion(version);
         assert!(matches!(&error, Error::Malformed(found) if *found == unsupported), "{error:?}");
     }
@@ -58,7 +58,7 @@ fn another_wire_format() -> Result<(), Error> {
     for wire_format in [0, 6, 0x0100, 0xf000, 0xffff_u16] {
         let mut message = genuine.clone();
         message[2..4].copy_from_slice(&wire_format.to_be_bytes());
-        let error = group.members[0].refuses(&message);
+        let error = group.refuses(0, &message);
         let unsupported = DecodeError::UnsupportedWireFormat(wire_format);
         assert!(matches!(&error, Error::Malformed(found) if *found == unsupported), "{error:?}");
     }
@@ -84,21 +84,21 @@ fn senders_and_contents_that_do_not_fit() -> Result<(), Error> {
         let tag = |tag: &mut Option<Mac>| *tag = commits.then(|| Mac(vec![7; 32]));
         let frame = outsider.content(&context, sender, content.clone())?;
         let message = frame.edit_confirmation_tag(tag).public()?;
-        assert_violation(&group.members[0].refuses(message), Violation::SenderTypeForbidden);
+        assert_violation(&group.refuses(0, message), Violation::SenderTypeForbidden);
         // Nor can a member say to be such a sender, even with a right signature of its own.
         let frame = insider.content(content)?.sender(sender);
         let message = frame.edit_confirmation_tag(tag).public()?;
-        assert_violation(&group.members[0].refuses(message), Violation::SenderTypeForbidden);
+        assert_violation(&group.refuses(0, message), Violation::SenderTypeForbidden);
     }
     for sender in [Sender::External(0), Sender::NewMemberProposal, Sender::NewMemberCommit] {
         let data = Content::Application(b"hello".to_vec());
         let message = outsider.content(&context, sender, data)?.public()?;
-        let error = group.members[0].refuses(message);
+        let error = group.refuses(0, message);
         assert_violation(&error, Violation::PublicApplicationMessage);
     }
     // In a PrivateMessage there is no place for it: the sender is the member whose leaf it names.
     let message = insider.proposal(remove())?.sender(Sender::External(0)).private()?;
-    assert_violation(&group.members[0].refuses(message), Violation::ContentSignature);
+    assert_violation(&group.refuses(0, message), Violation::ContentSignature);
     is_heard(&mut group)
 }
 
@@ -109,10 +109,10 @@ fn another_group_or_epoch() -> Result<(), Error> {
     let mut group = TestGroup::new(SUITE, 3)?;
     let mut other = TestGroup::builder(SUITE).group_id(b"another".to_vec()).build()?;
     let message = other.members[1].send(b"hello")?;
-    let error = group.members[0].refuses(message);
+    let error = group.refuses(0, message);
     assert!(matches!(error, Error::Unready(Unready::OtherGroup)), "{error:?}");
     let message = other.insider(1)?.proposal(Proposal::Remove(LeafIndex(0)))?.public()?;
-    let error = group.members[0].refuses(message);
+    let error = group.refuses(0, message);
     assert!(matches!(error, Error::Unready(Unready::OtherGroup)), "{error:?}");
 
     // Member 0 gets everything before the Commit that begins its epoch.
@@ -125,7 +125,7 @@ fn another_group_or_epoch() -> Result<(), Error> {
         ahead.proposal(remove())?.public()?,
     ];
     for message in &early {
-        let error = group.members[0].refuses(message);
+        let error = group.refuses(0, message);
         let future = Unready::FutureEpoch { message: current + 1, current };
         assert!(matches!(&error, Error::Unready(found) if *found == future), "{error:?}");
     }
@@ -152,7 +152,7 @@ fn handshake_messages_of_a_past_epoch() -> Result<(), Error> {
     let message = group.members[0].state().epoch();
     group.update(2)?;
     for late in handshake {
-        let error = group.members[0].refuses(late);
+        let error = group.refuses(0, late);
         let expected = Unready::LateHandshake { message, current: message + 1 };
         assert!(matches!(&error, Error::Unready(found) if *found == expected), "{error:?}");
     }

@@ -181,7 +181,7 @@ fn the_credentials_of_a_tree() -> Result<(), Error> {
     let service = Service::default();
     newcomer.validator = Arc::new(service.clone());
     service.reject(true);
-    let error = newcomer.join(&welcome).expect_err("members that are rejected");
+    let error = newcomer.refuses(&welcome);
     assert!(matches!(error, Error::Refused(Refused::Credential)), "{error:?}");
     assert_eq!(newcomer.keys.len(), 1);
     service.reject(false);
@@ -356,7 +356,7 @@ fn who_leaves_need_not_support_what_comes() -> Result<(), Error> {
     let (add, removed) = (Proposal::Add(key_package), group.leaf(2)?);
     let mut insider = group.insider(1)?;
     let commit = insider.commit().proposals([add.clone()]).private()?;
-    let error = group.members[0].refuses(commit);
+    let error = group.refuses(0, commit);
     assert_violation(&error, Violation::CredentialNotSupported);
     let commit = insider.commit().proposals([Proposal::Remove(removed), add]).private()?;
     assert!(matches!(group.members[0].receive(commit)?, Heard::Commit(_)));
@@ -380,7 +380,7 @@ fn a_credential_that_means_nothing() -> Result<(), Error> {
         });
         let add = Proposal::Add(key_package.build()?);
         let proposal = group.insider(1)?.proposal(add)?.public()?;
-        let error = group.members[0].refuses(proposal);
+        let error = group.refuses(0, proposal);
         let unsupported = DecodeError::UnsupportedCredential(unknown);
         assert!(matches!(&error, Error::Malformed(found) if *found == unsupported), "{error:?}");
     }

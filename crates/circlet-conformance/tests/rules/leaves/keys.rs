@@ -48,7 +48,7 @@ fn refused(
         insider.remember(&update)?;
     }
     let commit = insider.commit().waiting().proposals(by_value).private()?;
-    let error = group.members[0].refuses(commit);
+    let error = group.refuses(0, commit);
     goes_on(group, &mut insider)?;
     Ok(error)
 }
@@ -82,13 +82,13 @@ fn a_path_with_a_key_that_is_taken() -> Result<(), Error> {
     let mut insider = group.insider(1)?;
     let taken = other.public_key().clone();
     let commit = insider.commit().leaf(|leaf| leaf.signature_key = taken).leaf_signer(other);
-    let error = group.members[0].refuses(commit.public()?);
+    let error = group.refuses(0, commit.public()?);
     assert_violation(&error, Violation::DuplicateSignatureKey);
 
     let taken = encryption_key(&mut group, 2)?;
     let commit = insider.commit().leaf(|leaf| leaf.encryption_key = taken).public()?;
     // Of paths, section 12.4.2 says the same in its own words.
-    assert_violation(&group.members[0].refuses(commit), Violation::PathKeyReused);
+    assert_violation(&group.refuses(0, commit), Violation::PathKeyReused);
     goes_on(&mut group, &mut insider)
 }
 
@@ -172,7 +172,7 @@ fn a_tree_with_a_key_twice() -> Result<(), Error> {
     let leaf = LeafNode::sign(content, position, &insider.signer)?;
     let node = Some(circlet::testing::Node::Leaf(leaf));
     let welcome = commit.welcome().edit_tree(|nodes| nodes[0] = node).build()?;
-    let error = newcomer.join(welcome).expect_err("a key twice");
+    let error = newcomer.refuses(welcome);
     assert_violation(&error, Violation::DuplicateSignatureKey);
     newcomer.join(commit.welcome().build()?)
 }

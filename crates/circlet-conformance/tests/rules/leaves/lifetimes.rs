@@ -25,9 +25,9 @@ fn a_lifetime_that_ends_before_it_begins() -> Result<(), Error> {
     let inverted = Lifetime { not_before: NOW, not_after: NOW - 1 };
     let add = Proposal::Add(key_package(&mut group, inverted)?);
     let mut insider = group.insider(1)?;
-    let error = group.members[0].refuses(insider.proposal(add.clone())?.private()?);
+    let error = group.refuses(0, insider.proposal(add.clone())?.private()?);
     assert_violation(&error, Violation::LifetimeInverted);
-    let error = group.members[0].refuses(insider.commit().proposals([add]).private()?);
+    let error = group.refuses(0, insider.commit().proposals([add]).private()?);
     assert_violation(&error, Violation::LifetimeInverted);
     Ok(())
 }
@@ -48,7 +48,7 @@ fn a_lifetime_that_is_too_long() -> Result<(), Error> {
             insider.proposal(add.clone())?.private()?.message,
             insider.commit().proposals([add]).private()?.message,
         ] {
-            let error = group.members[0].refuses(message);
+            let error = group.refuses(0, message);
             assert!(matches!(error, Error::Refused(Refused::TotalLifetime(YEAR))), "{error:?}");
         }
     }
@@ -89,10 +89,10 @@ fn key_packages_out_of_time_are_refused() -> Result<(), Error> {
         let mut group = TestGroup::new(SUITE, 3)?;
         let add = Proposal::Add(key_package(&mut group, lifetime)?);
         let mut insider = group.insider(1)?;
-        let error = group.members[0].refuses(insider.proposal(add.clone())?.private()?);
+        let error = group.refuses(0, insider.proposal(add.clone())?.private()?);
         assert_violation(&error, Violation::Lifetime);
         let commit = insider.commit().proposals([add]).private()?;
-        assert_violation(&group.members[0].refuses(&commit), Violation::Lifetime);
+        assert_violation(&group.refuses(0, &commit), Violation::Lifetime);
         group.members[2].now = None;
         assert!(matches!(group.members[2].receive(&commit)?, Heard::Commit(_)));
     }

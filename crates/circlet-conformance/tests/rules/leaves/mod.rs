@@ -86,9 +86,9 @@ fn refused_in_add(builder: TestGroupBuilder, edit: Edit) -> Result<Error, Error>
     let mut insider = group.insider(1)?;
     let add = Proposal::Add(key_package);
     let commit = insider.commit().proposals([add.clone()]).private()?;
-    let error = group.members[0].refuses(commit);
+    let error = group.refuses(0, commit);
     let commit = insider.commit().proposals([add]).public()?;
-    assert_eq!(format!("{error}"), format!("{}", group.members[2].refuses(commit)));
+    assert_eq!(format!("{error}"), format!("{}", group.refuses(2, commit)));
     goes_on(&mut group, &mut insider)?;
     Ok(error)
 }
@@ -109,7 +109,7 @@ fn refused_in_update(builder: TestGroupBuilder, edit: Edit) -> Result<Error, Err
             let mut insider = group.insider(1)?;
             insider.remember(&update)?;
             let commit = insider.commit().waiting().private()?;
-            group.members[0].refuses(commit)
+            group.refuses(0, commit)
         }
     };
     let mut insider = group.insider(1)?;
@@ -123,7 +123,7 @@ fn refused_in_path(builder: TestGroupBuilder, edit: Edit) -> Result<Error, Error
     let mut group = open_to_anybody(builder)?;
     let mut insider = group.insider(1)?;
     let commit = insider.commit().leaf(edit).private()?;
-    let error = group.members[0].refuses(commit);
+    let error = group.refuses(0, commit);
     goes_on(&mut group, &mut insider)?;
     Ok(error)
 }
@@ -166,7 +166,7 @@ fn refused_external_leaf(
     let content = Content::Commit(commit);
     let frame = outsider.content(&context, Sender::NewMemberCommit, content)?;
     let forged = frame.edit_confirmation_tag(|tag| *tag = auth.confirmation_tag).public()?;
-    let error = group.members[0].refuses(forged);
+    let error = group.refuses(0, forged);
     assert!(matches!(group.members[0].receive(staged.message())?, Heard::Commit(_)));
     Ok(error)
 }
@@ -197,7 +197,7 @@ fn refused_tree(
         // The hashes in them are over the leaf as it was.
         nodes.iter_mut().skip(1).step_by(2).for_each(|parent| *parent = None);
     });
-    let error = newcomer.join(welcome.build()?).expect_err("a tree that has to be refused");
+    let error = newcomer.refuses(welcome.build()?);
     assert_eq!(newcomer.keys.len(), 1);
     newcomer.join(commit.welcome().build()?)?;
     Ok(error)

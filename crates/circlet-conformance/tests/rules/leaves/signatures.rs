@@ -43,10 +43,10 @@ fn the_signature_of_a_key_packages_leaf() -> Result<(), Error> {
 fn refuses_add(group: &mut TestGroup, key_package: KeyPackage) -> Result<(), Error> {
     let mut insider = group.insider(1)?;
     let add = Proposal::Add(key_package);
-    let error = group.members[0].refuses(insider.proposal(add.clone())?.public()?);
+    let error = group.refuses(0, insider.proposal(add.clone())?.public()?);
     assert_violation(&error, Violation::LeafSignature);
     let commit = insider.commit().proposals([add]).public()?;
-    assert_violation(&group.members[0].refuses(commit), Violation::LeafSignature);
+    assert_violation(&group.refuses(0, commit), Violation::LeafSignature);
     Ok(())
 }
 
@@ -57,12 +57,12 @@ fn the_signature_of_an_updates_leaf() -> Result<(), Error> {
     let mut insider = group.insider(1)?;
     for edit in BREAKS {
         let update = insider.update().edit_signature(edit).proposal()?;
-        let error = group.members[0].refuses(insider.proposal(update)?.public()?);
+        let error = group.refuses(0, insider.proposal(update)?.public()?);
         assert_violation(&error, Violation::LeafSignature);
     }
     let other = group.members[0].signer.clone();
     let update = insider.update().signer(other).proposal()?;
-    let error = group.members[0].refuses(insider.proposal(update)?.public()?);
+    let error = group.refuses(0, insider.proposal(update)?.public()?);
     assert_violation(&error, Violation::LeafSignature);
     goes_on(&mut group, &mut insider)
 }
@@ -74,11 +74,11 @@ fn the_signature_of_a_paths_leaf() -> Result<(), Error> {
     let mut insider = group.insider(1)?;
     for edit in BREAKS {
         let commit = insider.commit().edit_leaf_signature(edit).public()?;
-        assert_violation(&group.members[0].refuses(commit), Violation::LeafSignature);
+        assert_violation(&group.refuses(0, commit), Violation::LeafSignature);
     }
     let other = group.members[0].signer.clone();
     let commit = insider.commit().leaf_signer(other).public()?;
-    assert_violation(&group.members[0].refuses(commit), Violation::LeafSignature);
+    assert_violation(&group.refuses(0, commit), Violation::LeafSignature);
     goes_on(&mut group, &mut insider)
 }
 
@@ -144,10 +144,10 @@ fn a_leaf_of_another_place() -> Result<(), Error> {
     let mut insider = group.insider(1)?;
     for (group_id, leaf) in [(GroupId::new(b"b group"), own), (here.clone(), other)] {
         let update = insider.update().position(group_id.clone(), leaf).proposal()?;
-        let error = group.members[0].refuses(insider.proposal(update)?.public()?);
+        let error = group.refuses(0, insider.proposal(update)?.public()?);
         assert_violation(&error, Violation::LeafSignature);
         let commit = insider.commit().leaf_position(group_id, leaf).public()?;
-        assert_violation(&group.members[0].refuses(commit), Violation::LeafSignature);
+        assert_violation(&group.refuses(0, commit), Violation::LeafSignature);
     }
     let update = insider.update().position(here, own).proposal()?;
     group.members[0].receive(insider.proposal(update)?.public()?)?;
@@ -177,14 +177,14 @@ fn a_leaf_of_no_place() -> Result<(), Error> {
     let mut insider = group.insider(1)?;
     let honest = insider.update().build()?.leaf;
     let leaf = signed(LeafNodeContent::clone(&honest), None, &insider.signer)?;
-    let error = group.members[0].refuses(insider.proposal(Proposal::Update(leaf))?.public()?);
+    let error = group.refuses(0, insider.proposal(Proposal::Update(leaf))?.public()?);
     assert_violation(&error, Violation::LeafSignature);
 
     let signer = insider.signer.clone();
     let commit = insider.commit().edit_path(|path| {
         path.leaf_node = signed(LeafNodeContent::clone(&path.leaf_node), None, &signer).unwrap();
     });
-    assert_violation(&group.members[0].refuses(commit.public()?), Violation::LeafSignature);
+    assert_violation(&group.refuses(0, commit.public()?), Violation::LeafSignature);
     goes_on(&mut group, &mut insider)
 }
 

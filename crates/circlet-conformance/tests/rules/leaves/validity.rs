@@ -146,7 +146,7 @@ fn an_update_that_updates_nothing() -> Result<(), Error> {
     let old = group.members[0].state().tree().leaf(leaf).unwrap().encryption_key.clone();
     let mut insider = group.insider(1)?;
     let update = insider.update().edit(|leaf| leaf.encryption_key = old).proposal()?;
-    let error = group.members[0].refuses(insider.proposal(update)?.private()?);
+    let error = group.refuses(0, insider.proposal(update)?.private()?);
     assert_violation(&error, Violation::UpdateKeepsEncryptionKey);
     let update = insider.update().proposal()?;
     group.members[0].receive(insider.proposal(update)?.private()?)?;
@@ -231,14 +231,14 @@ fn one_key_to_sign_and_for_another_to_decrypt() -> Result<(), Error> {
     let taken = key.clone();
     let key_package = newcomer.forge_key_package().leaf(|leaf| leaf.encryption_key = taken);
     let add = Proposal::Add(key_package.build()?);
-    let error = group.members[0].refuses(insider.commit().proposals([add]).public()?);
+    let error = group.refuses(0, insider.commit().proposals([add]).public()?);
     assert_violation(&error, Violation::KeyOfBothKinds);
 
     let taken = key.clone();
     let commit = insider.commit().leaf(|leaf| leaf.encryption_key = taken).public()?;
-    assert_violation(&group.members[0].refuses(commit), Violation::KeyOfBothKinds);
+    assert_violation(&group.refuses(0, commit), Violation::KeyOfBothKinds);
 
     let commit = insider.commit().edit_steps(|steps| steps[1].public_key = key).public()?;
-    assert_violation(&group.members[0].refuses(commit), Violation::KeyOfBothKinds);
+    assert_violation(&group.refuses(0, commit), Violation::KeyOfBothKinds);
     super::goes_on(&mut group, &mut insider)
 }
